@@ -1,0 +1,13 @@
+"""Denoisers: what a network predicts, and closed forms."""
+
+from sde_jax.prediction import exact as exact
+from sde_jax.prediction.denoiser import denoiser as denoiser
+from sde_jax.prediction.parameterization import EDM as EDM
+from sde_jax.prediction.parameterization import X0 as X0
+from sde_jax.prediction.parameterization import Coefficients as Coefficients
+from sde_jax.prediction.parameterization import Epsilon as Epsilon
+from sde_jax.prediction.parameterization import Parameterization as Parameterization
+from sde_jax.prediction.parameterization import ScoreFunction as ScoreFunction
+from sde_jax.prediction.parameterization import V as V
+from sde_jax.prediction.tweedie import denoiser_of as denoiser_of
+from sde_jax.prediction.tweedie import score_of as score_of

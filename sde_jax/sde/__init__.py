@@ -1,0 +1,7 @@
+"""Forward SDEs."""
+
+from sde_jax.sde.path import GaussianPath as GaussianPath
+from sde_jax.sde.path import path as path
+from sde_jax.sde.subvp import SubVP as SubVP
+from sde_jax.sde.ve import VE as VE
+from sde_jax.sde.vp import VP as VP
