@@ -1,0 +1,76 @@
+"""Adaptive solvers, through diffrax: steps as long as a tolerance allows."""
+
+from dataclasses import dataclass, field
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import lineax
+
+from sde_jax.ode import Tolerance, integrate
+from sde_jax.reverse import reverse
+from sde_jax.sampling.grids import frames_of
+from sde_jax.sampling.loop import Solution
+from sde_jax.sde import GaussianPath
+from sde_jax.typing import Array, Denoiser, Key
+
+
+@dataclass(frozen=True)
+class ProbabilityFlow:
+    """The probability-flow ODE dx/dt = f x - g^2/2 score, deterministic given the prior's draw.
+
+    Song et al. 2021, eq. 13 and section 4.3. Every sample has its own steps; the grid says where it starts, where it
+    ends and at which times the trajectory is kept.
+    """
+
+    tolerance: Tolerance = field(default_factory=Tolerance)
+
+    def solve(self, key: Key, x: Array, grid: Array, frames: int, *, sde: GaussianPath, denoise: Denoiser) -> Solution:
+        """Carry x from grid[0] to grid[-1]; `key` is not used."""
+        times = grid[frames_of(len(grid) - 1, max(frames, 1))]
+        flow = integrate(reverse(sde, denoise, churn=0.0).drift, x, grid[0], times, self.tolerance)
+        return Solution(flow.values[-1], flow.evaluations, flow.values if frames else flow.values[:0])
+
+
+@dataclass(frozen=True)
+class ReverseSDE:
+    """The reverse SDE of `churn` > 0 with adaptive steps, strong order 1.5 for its additive noise.
+
+    ShARK (Foster et al. 2023) on a virtual Brownian tree, so that the path does not depend on the steps taken; both
+    from diffrax. The tree is cheap only beside a large network.
+    """
+
+    churn: float = 1.0
+    tolerance: Tolerance = field(default_factory=lambda: Tolerance(rtol=1e-2, atol=1e-2))
+
+    def solve(self, key: Key, x: Array, grid: Array, frames: int, *, sde: GaussianPath, denoise: Denoiser) -> Solution:
+        """Carry x from grid[0] to grid[-1]."""
+        drift, noise = reverse(sde, denoise, self.churn)
+        elapsed = grid[0] - grid[frames_of(len(grid) - 1, max(frames, 1))]
+        brownian = diffrax.VirtualBrownianTree(
+            0.0, elapsed[-1], tol=1e-4, shape=jax.typeof(x), key=key, levy_area=diffrax.SpaceTimeLevyArea
+        )
+        terms = diffrax.MultiTerm(
+            diffrax.ODETerm(lambda tau, y, args: -drift(y, grid[0] - tau)),
+            diffrax.ControlTerm(
+                lambda tau, y, args: lineax.DiagonalLinearOperator(noise(grid[0] - tau) * jnp.ones_like(y)),
+                brownian,
+            ),
+        )
+        solution = diffrax.diffeqsolve(
+            terms,
+            diffrax.ShARK(),
+            t0=0.0,
+            t1=elapsed[-1],
+            dt0=1e-3,
+            y0=x,
+            saveat=diffrax.SaveAt(ts=elapsed),
+            stepsize_controller=diffrax.PIDController(
+                rtol=self.tolerance.rtol, atol=self.tolerance.atol, pcoeff=0.1, icoeff=0.3, dtmin=1e-4
+            ),
+            max_steps=self.tolerance.max_steps,
+            adjoint=diffrax.ForwardMode(),
+            throw=False,
+        )
+        values = self.tolerance.require(solution.ys, solution, "the reverse SDE")
+        return Solution(values[-1], 2 * solution.stats["num_steps"], values if frames else values[:0])

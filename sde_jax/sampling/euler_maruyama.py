@@ -1,0 +1,32 @@
+"""Euler-Maruyama on the reverse SDE."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from sde_jax.reverse import reverse
+from sde_jax.sampling.loop import FixedGridSolver, Step
+from sde_jax.sde import GaussianPath
+from sde_jax.typing import Array, Denoiser, Key, Time
+
+
+@dataclass(frozen=True)
+class EulerMaruyama(FixedGridSolver):
+    """x_s = x + drift(x, t) (s - t) + noise(t) sqrt(t - s) z with the reverse process of `churn`.
+
+    Weak order 1 for churn = 1, Anderson's reverse SDE; churn = 0 is Euler's method, order 1, on the
+    probability-flow ODE (Song et al. 2021, section 4.1 and appendix D).
+    """
+
+    churn: float = 1.0
+
+    def step(
+        self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
+    ) -> tuple[Step, Any]:
+        """Carry x from t to s."""
+        drift, noise = reverse(sde, denoise, self.churn)
+        mean = x + drift(x, t) * (s - t)
+        z = jax.random.normal(key, x.shape, x.dtype)
+        return Step(mean + noise(t) * jnp.sqrt(t - s) * z, mean), state

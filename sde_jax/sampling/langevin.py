@@ -1,0 +1,60 @@
+"""Langevin dynamics at a fixed time: the corrector."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from sde_jax.errors import InputError
+from sde_jax.prediction import score_of
+from sde_jax.sampling.loop import Step
+from sde_jax.sde import GaussianPath
+from sde_jax.typing import Array, Denoiser, Key, Time
+
+
+@dataclass(frozen=True)
+class Langevin:
+    """x <- x + e score + sqrt(2 e) z, `steps` times, with e = 2 (a snr sigma)^2.
+
+    a is the forward path's scale over the step of the grid at hand: 1 for VE, sqrt(1 - beta_i) for VP (Song et al.
+    2021, algorithms 4 and 5, there for any path). The paper's signal-to-noise rule takes sqrt(n) / |score| for sigma,
+    with norms averaged over the batch, which would make a sample depend on its batch. The norm of one x is no way
+    out: a step that depends on x makes p(x) / e(x) stationary rather than p(x), and the variance of a Gaussian in n
+    dimensions (n + 2) / n times too large. Since E |score|^2 <= n / sigma^2, with equality where data have no extent
+    at the scale of sigma, this step is never longer than the paper's.
+    Raises `InputError` unless snr > 0 and steps >= 1.
+    """
+
+    snr: float = 0.16
+    steps: int = 1
+
+    def __post_init__(self):
+        if not self.snr > 0 or self.steps < 1:
+            raise InputError(f"{self}: expected snr > 0 and steps >= 1")
+
+    @property
+    def evaluations_per_step(self) -> int:
+        """The number of denoiser calls in one application."""
+        return self.steps
+
+    def correct(
+        self,
+        key: Key,
+        x: Array,
+        time: Time,
+        interval: tuple[Time, Time],
+        *,
+        sde: GaussianPath,
+        denoise: Denoiser,
+    ) -> Step:
+        """Move x at a fixed `time` within the step (t, s) of the grid, towards the marginal at that time."""
+        score = score_of(denoise, sde)
+        a, _ = sde.transition(interval[1], interval[0])
+        e = 2 * (a * self.snr) ** 2 * sde.variance(time)
+
+        def move(carry: Step, key: Key) -> tuple[Step, None]:
+            z = jax.random.normal(key, x.shape, x.dtype)
+            mean = carry.x + e * score(carry.x, time)
+            return Step(mean + jnp.sqrt(2 * e) * z, mean), None
+
+        return jax.lax.scan(move, Step(x, x), jax.random.split(key, self.steps))[0]
