@@ -1,0 +1,11 @@
+"""Training objectives: the loss, its weighting and its times."""
+
+from sde_jax.objective.matching import by_noise_level as by_noise_level
+from sde_jax.objective.matching import denoising_score_matching as denoising_score_matching
+from sde_jax.objective.times import Times as Times
+from sde_jax.objective.times import Uniform as Uniform
+from sde_jax.objective.times import UniformLogSNR as UniformLogSNR
+from sde_jax.objective.weighting import EDMWeighting as EDMWeighting
+from sde_jax.objective.weighting import Likelihood as Likelihood
+from sde_jax.objective.weighting import Simple as Simple
+from sde_jax.objective.weighting import Weighting as Weighting
