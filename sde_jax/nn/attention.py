@@ -1,0 +1,32 @@
+"""Attention between the pixels of an image."""
+
+import jax
+from flax import nnx
+from jaxtyping import Float
+
+from sde_jax.nn.blocks import dense, skip_sum
+from sde_jax.nn.norms import GroupNorm
+from sde_jax.typing import Array
+
+
+class AttnBlock(nnx.Module):
+    """x + W_o softmax(q k^T / sqrt(channels)) v with q, k, v linear in GroupNorm(x): all pixels, one head.
+
+    W_q, W_k and W_v start at variance scale 0.1, W_o at `init_scale`. With `skip_rescale` the sum is divided
+    by sqrt 2. x [height, width, channels] -> the same shape. Raises `InputError` where `GroupNorm` does.
+    Ho et al. 2020 (appendix B), as in Song et al. 2021 (appendix H).
+    """
+
+    def __init__(self, channels: int, *, init_scale: float, skip_rescale: bool, rngs: nnx.Rngs):
+        self.skip_rescale = skip_rescale
+        self.norm = GroupNorm(channels)
+        self.query = dense(channels, channels, init_scale=0.1, rngs=rngs)
+        self.key = dense(channels, channels, init_scale=0.1, rngs=rngs)
+        self.value = dense(channels, channels, init_scale=0.1, rngs=rngs)
+        self.out = dense(channels, channels, init_scale=init_scale, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+        """Return the image with every pixel informed by all others."""
+        h = self.norm(x).reshape(-1, 1, x.shape[-1])  # dot_product_attention wants [pixels, heads, channels]
+        h = jax.nn.dot_product_attention(self.query(h), self.key(h), self.value(h))
+        return skip_sum(x, self.out(h).reshape(x.shape), rescale=self.skip_rescale)
