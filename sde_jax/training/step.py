@@ -1,0 +1,75 @@
+"""The train step: one jitted function."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Float
+
+from sde_jax.likelihood import Quantization
+from sde_jax.nn import Apply
+from sde_jax.objective import Times, Weighting, denoising_score_matching
+from sde_jax.prediction import Parameterization, denoiser
+from sde_jax.sde import GaussianPath
+from sde_jax.training.ema import ExponentialAverage
+from sde_jax.training.mesh import by_example, replicated
+from sde_jax.training.state import TrainState
+from sde_jax.typing import Array, Batch, Key, Params, Time
+
+Loss = Callable[[Params, Key, Batch], Float[Array, ""]]
+
+
+class Metrics(NamedTuple):
+    """What a step reports: the batch's mean loss and the gradient's global norm before clipping, [] float32."""
+
+    loss: Array
+    gradient_norm: Array
+
+
+def batch_loss(
+    apply: Apply,
+    sde: GaussianPath,
+    parameterization: Parameterization,
+    weighting: Weighting,
+    times: Times,
+    quantization: Quantization,
+) -> Loss:
+    """Return (params, key, batch) -> the mean denoising score-matching loss of the dequantised batch."""
+
+    def example(params: Params, key: Key, image: Array, t: Time) -> Array:
+        noise, cell, dropout = jax.random.split(key, 3)
+        network = lambda x, label: apply(params, x, label, key=dropout)  # noqa: E731
+        denoise = denoiser(network, sde, parameterization)
+        return denoising_score_matching(noise, sde, denoise, quantization.dequantize(cell, image), t, weighting)
+
+    def loss(params: Params, key: Key, batch: Batch) -> Array:
+        first, second = jax.random.split(key)
+        images = batch["image"]
+        keys, t = jax.random.split(first, len(images)), times.draw(second, len(images), sde)
+        return jnp.mean(jax.vmap(example, in_axes=(None, 0, 0, 0))(params, keys, images, t))
+
+    return loss
+
+
+def make_step(
+    loss: Loss, optimizer: optax.GradientTransformation, average: ExponentialAverage, seed: int, mesh: Mesh
+) -> jax.stages.Wrapped:
+    """Return the step (state, batch) -> (state, metrics), jitted over the mesh, the state donated.
+
+    Step n draws from the key of `seed` folded with n, so that a run is a function of its seed and its data alone.
+    """
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        value, gradient = jax.value_and_grad(loss)(state.params, key, batch)
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        n = state.step + 1
+        averages = average.update(state.averages, params, n)
+        return TrainState(n, params, averages, optimizer_state), Metrics(value, optax.global_norm(gradient))
+
+    whole, split = replicated(mesh), by_example(mesh)
+    return jax.jit(step, in_shardings=(whole, split), out_shardings=(whole, whole), donate_argnums=0)
