@@ -1,0 +1,101 @@
+"""How every diagram of a report looks: its colours, its type, and its SVG document."""
+
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a diagram: `ink` for names, `muted` for axes, `hairline` for the grid, `series` for data."""
+
+    ink: str
+    muted: str
+    hairline: str
+    series: tuple[str, ...]
+
+
+LIGHT = Theme("#16191d", "#5c636b", "#e4e7eb", ("#0072b2", "#d55e00", "#009e73", "#b5568c"))
+DARK = Theme("#eceef0", "#a0a7af", "#2c3138", ("#56b4e9", "#f0a02b", "#2cc295", "#e39ac5"))
+PAGE_WIDTH = 880
+"""The width in CSS pixels at which a page shows its diagrams."""
+
+
+class LineLook(TypedDict):
+    """What tells one series from another: never the colour alone."""
+
+    color: str
+    linestyle: str
+    linewidth: float
+
+
+_LINE_STYLES = ("-", "--", "-.", ":")
+# Text stays text, so that the browser sets it in the reader's own system font.
+_PAGE_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+_SETTINGS: dict[Any, object] = {
+    "font.family": "DejaVu Sans",
+    "path.simplify": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "sde_jax",  # the same run gives the same bytes
+    "text.parse_math": False,  # a series may be called "$x"
+}
+
+
+def line_look(theme: Theme, index: int) -> LineLook:
+    """The look of the series at this index; sixteen differ before one returns."""
+    shift = index // len(theme.series)
+    return {
+        "color": theme.series[index % len(theme.series)],
+        "linestyle": _LINE_STYLES[(index + shift) % len(_LINE_STYLES)],
+        "linewidth": 2.0,
+    }
+
+
+def svg(draw: Callable[[Axes], None], theme: Theme, width: int) -> str:
+    """The SVG document of the axes that `draw` fills, `width` CSS pixels wide and 240 + width / 8 high.
+
+    Its text is 13 pixels high and its ground transparent. matplotlib's settings, the user's own included,
+    are set aside for the time of the call, so that a diagram depends on its arguments alone.
+    """
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # The browser has the glyphs that matplotlib's own font lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        # At 72 dots an inch a point is a pixel.
+        figure = Figure(figsize=(width / 72, (240 + width / 8) / 72), dpi=72, layout="constrained")
+        axes = figure.subplots()
+        draw(axes)
+        _dress(figure, axes, theme, columns=2 if width > 600 else 1)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue().replace("'DejaVu Sans'", _PAGE_FONTS)
+
+
+def _dress(figure: Figure, axes: Axes, theme: Theme, columns: int) -> None:
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(theme.muted)
+    axes.grid(axis="y", color=theme.hairline, linewidth=1)
+    axes.set_axisbelow(True)
+    axes.tick_params(which="both", colors=theme.muted, labelsize=13, length=0, pad=6)
+    axes.tick_params(axis="x", length=4)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=theme.muted, size=13)
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(
+            handles,
+            labels,
+            loc="outside upper left",
+            ncols=columns,
+            fontsize=13,
+            labelcolor=theme.ink,
+            frameon=False,
+            borderaxespad=0.2,
+        )
