@@ -1,0 +1,41 @@
+"""Handwritten digits, 8x8, on the VP SDE.
+
+    sde-jax run --config configs/digits_vp.py --workdir runs/quickstart
+
+Hardware: 2 CPU cores. Result: not yet run.
+"""
+
+from sde_jax.data import Digits
+from sde_jax.experiment import Experiment, Objective, Sampler, Scoring, Training
+from sde_jax.likelihood import Hutchinson
+from sde_jax.nn import MLP
+from sde_jax.objective import Simple, UniformLogSNR
+from sde_jax.ode import Tolerance
+from sde_jax.prediction import EDM
+from sde_jax.sampling import PredictorCorrector, ProbabilityFlow
+from sde_jax.sde import VP
+from sde_jax.training import Adam, ExponentialAverage
+
+
+def get_config() -> Experiment:
+    """Return the experiment."""
+    return Experiment(
+        data=Digits(),
+        sde=VP(beta_min=0.1, beta_max=20.0),
+        network=MLP(width=512, depth=4),
+        objective=Objective(EDM(sigma_data=0.7, noise_scale=100.0), Simple(), UniformLogSNR(start=1e-5)),
+        training=Training(
+            steps=2000,
+            batch_size=128,
+            optimizer=Adam(learning_rate=1e-3, warmup=200),
+            average=ExponentialAverage(decay=0.999),
+            log_every=20,
+            checkpoint_every=500,
+        ),
+        samplers={
+            "pc": Sampler(PredictorCorrector(), steps=500, end=1e-3),
+            "ode": Sampler(ProbabilityFlow(Tolerance(rtol=1e-4, atol=1e-4)), steps=500, end=1e-5),
+        },
+        likelihood=Scoring(Hutchinson(4), Tolerance(rtol=1e-4, atol=1e-4), start=1e-5, passes=1, batch_size=297),
+        seed=0,
+    )

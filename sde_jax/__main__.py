@@ -1,0 +1,5 @@
+"""`python -m sde_jax`."""
+
+from sde_jax.cli import main
+
+main()

@@ -1,0 +1,126 @@
+"""Values as JSON, and back: frozen dataclasses of plain fields and of further such components."""
+
+import dataclasses
+import difflib
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic
+
+from sde_jax.errors import InputError
+
+Problems = list[str]
+
+
+def encode(value: Any) -> Any:
+    """Return a value as JSON-able data: a dataclass as its fields and its class's name under `type`."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, Mapping):
+        return {str(name): encode(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [encode(item) for item in value]
+    return value
+
+
+def decode(annotation: Any, data: Any, current: Any = None, where: str = "value") -> tuple[Any, Problems]:
+    """Return the value of type `annotation` that `data` describes, and every problem found on the way, a line each.
+
+    What `data` leaves out is taken from `current`, and so is what cannot be decoded. A component is given by its
+    fields, and by its class's name under `type` where `annotation` leaves a choice: one of the dataclasses that the
+    package defining `annotation` exports. Nothing else is ever looked up or executed.
+    """
+    problems: Problems = []
+    return _decode(annotation, data, current, where, problems), problems
+
+
+def components(protocol: type) -> dict[str, Any]:
+    """Return, by name, the dataclasses that fit a protocol among the exports of the package it is defined in."""
+    package = vars(sys.modules[protocol.__module__.rpartition(".")[0]])
+    members = [name for name in vars(protocol) if not name.startswith("_")]
+    return {
+        name: cls
+        for name, cls in package.items()
+        if dataclasses.is_dataclass(cls) and not inspect.isabstract(cls) and all(hasattr(cls, m) for m in members)
+    }
+
+
+def _decode(annotation: Any, data: Any, current: Any, where: str, problems: Problems) -> Any:
+    origin = typing.get_origin(annotation)
+    if origin in (dict, Mapping, typing.get_origin(Mapping[str, int])):
+        return _decode_mapping(typing.get_args(annotation)[1], data, current or {}, where, problems)
+    if isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or _is_protocol(annotation)):
+        return _decode_component(annotation, data, current, where, problems)
+    try:
+        if isinstance(data, str) and origin is tuple:
+            data = data.strip("()[] ").split(",")
+        return pydantic.TypeAdapter(annotation).validate_python(data)
+    except pydantic.ValidationError as error:
+        problems.append(f"{where} = {data!r}: expected {_name(annotation)} ({error.errors()[0]['msg'].lower()})")
+        return current
+
+
+def _decode_mapping(annotation: Any, data: Any, current: Mapping, where: str, problems: Problems) -> Any:
+    if not isinstance(data, Mapping):
+        problems.append(f"{where} = {data!r}: expected a mapping")
+        return current
+    decoded = {k: _decode(annotation, v, current.get(k), f"{where}.{k}", problems) for k, v in data.items()}
+    return {**current, **decoded}
+
+
+def _decode_component(annotation: type, data: Any, current: Any, where: str, problems: Problems) -> Any:
+    data = {"type": data} if isinstance(data, str) else data
+    if not isinstance(data, Mapping):
+        problems.append(f"{where} = {data!r}: expected the name or the fields of a {annotation.__name__}")
+        return current
+    cls, current = _class(annotation, data, current, where, problems)
+    if cls is None:
+        return current
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    for name in data.keys() - fields.keys() - {"type"}:
+        problems.append(f"{where}.{name}: no such setting; {_nearest(name, fields)}")
+    hints = typing.get_type_hints(cls)
+    values = {name: getattr(current, name) for name in fields} if current is not None else {}
+    for name in fields.keys() & data.keys():
+        value = _decode(hints[name], data[name], values.get(name), f"{where}.{name}", problems)
+        if value is not None:
+            values[name] = value
+    try:
+        return cls(**values)
+    except (InputError, TypeError) as error:
+        problems.extend(f"{where}: {line}" for line in str(error).splitlines())
+        return current
+
+
+def _class(annotation: type, data: Mapping, current: Any, where: str, problems: Problems) -> tuple[type | None, Any]:
+    """Return the class that data names, and the current value only where it is of that class."""
+    named = data.get("type", type(current).__name__ if current is not None else annotation.__name__)
+    if current is not None and named == type(current).__name__:
+        return type(current), current
+    choices = components(annotation) if _is_protocol(annotation) else {annotation.__name__: annotation}
+    if named not in choices:
+        problems.append(f"{where} = {named!r}: no such {annotation.__name__}; {_nearest(str(named), choices)}")
+        return None, current
+    return choices[named], None
+
+
+def _is_protocol(annotation: type) -> bool:
+    return inspect.isabstract(annotation) or getattr(annotation, "_is_protocol", False)
+
+
+def _nearest(name: str, choices: typing.Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, choices, n=2)
+    return f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(sorted(choices))}"
+
+
+def _name(annotation: Any) -> str:
+    return (
+        str(annotation)
+        if isinstance(annotation, types.GenericAlias)
+        else getattr(annotation, "__name__", str(annotation))
+    )

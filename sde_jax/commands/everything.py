@@ -1,0 +1,46 @@
+"""`sde-jax run`: train, sample, score, compare and report in one go; what is done already is not done again."""
+
+from pathlib import Path
+
+from sde_jax.commands import baseline, likelihood, report, sample, train
+from sde_jax.commands.workdir import Workdir
+from sde_jax.experiment import Experiment
+from sde_jax.training import Checkpoints
+
+
+def run(experiment: Experiment, directory: Path, samples: int) -> int:
+    """Do all of it in a run's directory, write `results.json` and print a table; return the exit code."""
+    code = train.run(experiment, directory)
+    if code:
+        return code
+    workdir = Workdir(directory)
+    with Checkpoints(workdir.checkpoints) as checkpoints:
+        step = checkpoints.latest
+    for name in experiment.samplers:
+        if not _done(workdir, f"samples_{name}.json", step, "num_samples", samples):
+            print(f"sampling {samples} with {name} ...")
+            sample.run(directory, name, samples, experiment.seed)
+    if not _done(workdir, "likelihood.json", step, "seed", experiment.seed):
+        likelihood.run(directory, None, experiment.seed)
+    small = workdir.read_record().size <= baseline.LARGEST
+    if small and not (directory / "baseline.json").exists():
+        print("fitting the baseline, a Gaussian mixture ...")
+        baseline.run(workdir, experiment.seed)
+    page = report.run(directory)
+    numbers = report.results(workdir)
+    workdir.write_json("results.json", numbers)
+    print(_table(report.summary(numbers)))
+    print(f"pictures: {', '.join(str(directory / f'samples_{name}.png') for name in experiment.samplers)}")
+    print(f"report:   {page}")
+    return 0
+
+
+def _done(workdir: Workdir, name: str, step: int | None, setting: str, value: int) -> bool:
+    facts = workdir.read_json(name)
+    return bool(facts) and facts["checkpoint_step"] == step and facts[setting] == value
+
+
+def _table(rows: list[tuple[str, object, str]]) -> str:
+    lines = [(name, f"{value:.4g}" if isinstance(value, float) else f"{value:,}", text) for name, value, text in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(2)]
+    return "\n".join(f"  {name:<{widths[0]}}  {value:>{widths[1]}}  {text}" for name, value, text in lines)

@@ -1,0 +1,138 @@
+"""`sde-jax likelihood`: held-out data in bits per dimension."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from sde_jax.commands.sample import save_arrays
+from sde_jax.commands.workdir import Model, Workdir, failures_reported, load
+from sde_jax.data import Source, in_order
+from sde_jax.errors import InputError
+from sde_jax.likelihood import BitsPerDim, bits_per_dim
+from sde_jax.objective import Simple, by_noise_level
+from sde_jax.ode import Tolerance
+from sde_jax.training import by_example, data_mesh
+from sde_jax.typing import Array, Key, Params
+
+NOISE_LEVELS = 24
+
+
+class Scores(NamedTuple):
+    """One number an image, averaged over the passes: bits per dimension, the trace estimate's standard error in it,
+    and evaluations."""
+
+    bits: np.ndarray
+    trace_error: np.ndarray
+    evaluations: np.ndarray
+
+
+def run(directory: Path, limit: int | None, seed: int, coarser: float = 10.0) -> dict[str, Any]:
+    """Score the held-out images of a run (the first `limit`, or all); write JSON and NPZ; return what the JSON says.
+
+    The standard error is that of the mean over images. `tolerance_change` is how much the figure moves when the
+    solver's tolerance is `coarser` times coarser, on the same draws. Raises `RunError` where the solver does not
+    reach its tolerance.
+    """
+    workdir, mesh = Workdir(directory), data_mesh()
+    record = workdir.read_record()
+    settings = record.experiment.likelihood
+    if limit is not None and limit < 1:
+        raise InputError(f"--num_examples={limit}: expected 1 or more")
+    model = load(workdir, mesh)
+    source = record.experiment.data.open().held_out
+    total = len(source) if limit is None else min(limit, len(source))
+    began = time.monotonic()
+    with failures_reported():
+        fine = score(model, source, total, settings.tolerance, seed)
+        seconds = time.monotonic() - began
+        tolerance = settings.tolerance
+        rough = Tolerance(tolerance.rtol * coarser, tolerance.atol * coarser, tolerance.max_steps)
+        change = np.mean(score(model, source, total, rough, seed).bits) - np.mean(fine.bits)
+    log_snr, losses = noise_levels(model, source, min(total, 1024), seed)
+    facts = {
+        "bits_per_dim": float(np.mean(fine.bits)),
+        "bits_per_dim_standard_error": float(np.std(fine.bits, ddof=1) / np.sqrt(total)) if total > 1 else None,
+        "tolerance_change": float(change),
+        "rtol": settings.tolerance.rtol,
+        "atol": settings.tolerance.atol,
+        "function_evaluations": float(np.mean(fine.evaluations)),
+        "images": total,
+        "passes": settings.passes,
+        "checkpoint_step": model.step,
+        "seed": seed,
+        "seconds": seconds,
+    }
+    arrays = {
+        "bits_per_dim": fine.bits,
+        "trace_error": fine.trace_error,
+        "log_snr": log_snr,
+        "noise_level_loss": losses,
+    }
+    workdir.write("likelihood.npz", lambda file: save_arrays(file, arrays))
+    workdir.write_json("likelihood.json", facts)
+    return facts
+
+
+def score(model: Model, source: Source, total: int, tolerance: Tolerance, seed: int) -> Scores:
+    """Return the scores of the first `total` images of a source, every one counted once a pass."""
+    experiment, mesh = model.record.experiment, data_mesh()
+    settings = experiment.likelihood
+
+    def one(params: Params, key: Key, image: Array) -> BitsPerDim:
+        return bits_per_dim(
+            key,
+            experiment.sde,
+            model.denoiser(params),
+            image,
+            model.record.quantization,
+            divergence=settings.divergence,
+            tolerance=tolerance,
+            start=settings.start,
+        )
+
+    batched = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
+    rows = -(-min(settings.batch_size, total) // mesh.size) * mesh.size
+    draws = []
+    with tqdm(total=total * settings.passes, desc=f"likelihood, rtol {tolerance.rtol:g}", unit="image") as bar:
+        for pass_ in range(settings.passes):
+            root = jax.random.fold_in(jax.random.key(seed), pass_)
+            parts = []
+            for images, index, count in _padded(source, total, rows):
+                keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(root, index)
+                placed = jax.device_put((keys, images), by_example(mesh))
+                parts.append([np.asarray(column)[:count] for column in batched(model.params, *placed)])
+                bar.update(count)
+            draws.append([np.concatenate(column) for column in zip(*parts, strict=True)])
+    bits, error, evaluations = (np.stack(column) for column in zip(*draws, strict=True))
+    return Scores(bits.mean(0), np.sqrt(np.mean(error**2, 0) / settings.passes), evaluations.mean(0))
+
+
+def _padded(source: Source, total: int, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+    """Yield images and indices in order, in batches of exactly `rows`, the last filled up, with the true count."""
+    for batch in in_order(source, rows):
+        count = min(len(batch["image"]), total - int(batch["index"][0]))
+        if count <= 0:
+            return
+        fill = np.resize(np.arange(count), rows)
+        yield batch["image"][fill], batch["index"][fill], count
+
+
+def noise_levels(model: Model, source: Source, total: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (log SNR, mean squared error of epsilon) of the model at `NOISE_LEVELS` times, on held-out images."""
+    experiment = model.record.experiment
+    images = np.concatenate([images[:count] for images, _, count in _padded(source, total, min(total, 256))])
+    times = jnp.linspace(1.0, 1e-3, NOISE_LEVELS)
+    first, second = jax.random.split(jax.random.key(seed))
+
+    @jax.jit
+    def losses(params: Params) -> Array:
+        x0 = model.record.quantization.dequantize(first, images)
+        return by_noise_level(second, experiment.sde, model.denoiser(params), x0, times, Simple())
+
+    return 2 * np.asarray(jax.vmap(experiment.sde.log_snr)(times)), np.asarray(losses(model.params))

@@ -1,0 +1,95 @@
+"""`sde-jax report`: one page about a run."""
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from sde_jax.commands.sample import as_bytes
+from sde_jax.commands.workdir import Workdir
+from sde_jax.report import Report, render
+from sde_jax.training import read_books
+from sde_jax.version import __version__
+
+SUMMARY = {
+    "bits_per_dim": ("bits per dimension", "held-out images, probability-flow ODE; lower is better"),
+    "bits_per_dim_standard_error": ("standard error", "of the mean over held-out images, bits per dimension"),
+    "baseline_bits_per_dim": ("Gaussian mixture", "the baseline on the same images, bits per dimension"),
+    "train_steps": ("training steps", "updates of the parameters"),
+    "samples_per_second": ("samples per second", "by sampler, without compilation"),
+    "function_evaluations": ("function evaluations", "network calls a sample, or an image scored"),
+}
+
+
+def run(directory: Path, output: Path | None = None) -> Path:
+    """Write `report.html` of a run's directory (or `output`) from what the other commands left; return its path."""
+    workdir = Workdir(directory)
+    record = workdir.read_record()
+    samples = {path.stem.removeprefix("samples_"): np.load(path) for path in sorted(directory.glob("samples_*.npz"))}
+    likelihood = np.load(directory / "likelihood.npz") if (directory / "likelihood.npz").exists() else None
+    baseline = np.load(directory / "baseline.npz") if (directory / "baseline.npz").exists() else None
+    rows = read_books(directory)
+    film = next(iter(samples.values()), None)
+    report = Report(
+        title=directory.absolute().name,
+        summary=summary(results(workdir)),
+        config=record.experiment.to_json(),
+        curve={"training": ([r["step"] for r in rows], [r["loss"] for r in rows])} if rows else {},
+        noise_levels=(likelihood["log_snr"], likelihood["noise_level_loss"]) if likelihood else None,
+        grids={f"sampler {name}": as_bytes(a["samples"], record.levels) for name, a in samples.items()},
+        trajectory=as_bytes(film["trajectory"], record.levels) if film else None,
+        trajectory_times=film["trajectory_times"] if film else None,
+        bits_per_dim=likelihood["bits_per_dim"] if likelihood else None,
+        baseline_bits_per_dim=baseline["bits_per_dim"] if baseline else None,
+        environment=environment(),
+    )
+    page = render(report)
+    target = output or directory / "report.html"
+    return workdir.write(str(target.absolute()), lambda file: file.write_text(page, encoding="utf-8"))
+
+
+def results(workdir: Workdir) -> dict[str, Any]:
+    """Return all numbers that the commands left in a run's directory, those of samplers by their name."""
+    samplers = {p.stem.removeprefix("samples_"): workdir.read_json(p.name) for p in workdir.path.glob("samples_*.json")}
+    scores, baseline = workdir.read_json("likelihood.json") or {}, workdir.read_json("baseline.json") or {}
+    rows = read_books(workdir.path)
+    evaluations = {name: facts["function_evaluations"] for name, facts in sorted(samplers.items())}
+    if scores:
+        evaluations["likelihood"] = scores["function_evaluations"]
+    return {
+        **{k: v for k, v in scores.items() if k not in ("function_evaluations", "seed", "seconds")},
+        **baseline,
+        **({"train_steps": int(rows[-1]["step"]), "train_seconds": rows[-1]["seconds"]} if rows else {}),
+        "samples_per_second": {name: facts["samples_per_second"] for name, facts in sorted(samplers.items())},
+        "function_evaluations": evaluations,
+    }
+
+
+def summary(numbers: dict[str, Any]) -> list[tuple[str, Any, str]]:
+    """Return the rows (name, value, explanation) that open the page."""
+    rows = []
+    for key, (name, explanation) in SUMMARY.items():
+        value = numbers.get(key)
+        entries = value.items() if isinstance(value, dict) else [(None, value)]
+        rows += [(f"{name}, {k}" if k else name, v, explanation) for k, v in entries if v is not None]
+    return rows
+
+
+def environment() -> dict[str, str]:
+    """Return versions and devices."""
+    packages = (
+        "jax",
+        "jaxlib",
+        "flax",
+        "optax",
+        "diffrax",
+        "orbax-checkpoint",
+        "grain",
+        "tensorflow-datasets",
+    )
+    versions = {name: metadata.version(name) for name in packages}
+    devices = ", ".join(f"{device.platform} {device.device_kind}" for device in jax.devices())
+    return {"sde_jax": __version__, "python": platform.python_version(), **versions, "devices": devices}

@@ -1,0 +1,103 @@
+"""`sde-jax sample`: draw samples with one of the run's samplers."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from sde_jax.commands.workdir import Model, Workdir, failures_reported, load
+from sde_jax.errors import InputError
+from sde_jax.report import image_grid
+from sde_jax.sampling import Samples, grids, sample
+from sde_jax.training import by_example, data_mesh
+from sde_jax.typing import Key, Params
+
+FRAMES = 40
+FILMED = 16
+
+
+def run(
+    directory: Path, name: str, count: int, seed: int, batch_size: int = 64, output: Path | None = None
+) -> dict[str, Any]:
+    """Draw `count` samples with the sampler `name`; write PNG, NPZ and JSON; return what the JSON says.
+
+    Sample i is a function of the model, the sampler, `seed` and i. The files are `samples_<name>` in the run's
+    directory, or `output`, with the endings .png, .npz and .json. Raises `RunError` where an adaptive solver does not
+    reach its tolerance; nothing is written then.
+    """
+    workdir, mesh = Workdir(directory), data_mesh()
+    check(workdir, name, count)
+    model = load(workdir, mesh)
+    rows = -(-min(count, batch_size) // mesh.size) * mesh.size
+    root = jax.random.key(seed)
+    index = np.arange(-(-count // rows) * rows).reshape(-1, rows)
+    keys = [jax.device_put(jax.vmap(lambda i: jax.random.fold_in(root, i))(i), by_example(mesh)) for i in index]
+    draw = drawer(model, name).lower(model.params, keys[0]).compile()
+    began = time.monotonic()
+    with failures_reported():
+        parts = [jax.tree.map(np.asarray, draw(model.params, k)) for k in keys]
+    seconds = time.monotonic() - began
+    samples = jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts)
+    facts = {
+        "sampler": name,
+        "checkpoint_step": model.step,
+        "num_samples": count,
+        "seed": seed,
+        "function_evaluations": float(samples.evaluations.mean()),
+        "samples_per_second": index.size / seconds,
+    }
+    _write(workdir, output or workdir.path / f"samples_{name}", model, samples, facts)
+    return facts
+
+
+def check(workdir: Workdir, name: str, count: int) -> None:
+    """Raise `InputError` unless the run has a sampler of this name and there is something to draw."""
+    samplers = workdir.read_record().experiment.samplers
+    if name not in samplers:
+        raise InputError(f"--sampler={name}: this run has {', '.join(samplers)}")
+    if count < 1:
+        raise InputError(f"--num_samples={count}: expected 1 or more")
+
+
+def drawer(model: Model, name: str):
+    """Return the jitted (params, keys) -> `Samples` of one of the run's samplers."""
+    experiment = model.record.experiment
+    settings = experiment.samplers[name]
+    grid = grids.uniform(settings.steps, settings.end)
+
+    def draw(params: Params, keys: Key) -> Samples:
+        denoise = model.denoiser(params)
+        return sample(keys, settings.solver, experiment.sde, denoise, grid, model.record.shape, frames=FRAMES)
+
+    return jax.jit(draw)
+
+
+def _write(workdir: Workdir, output: Path, model: Model, samples: Samples, facts: dict[str, Any]) -> None:
+    quantize = model.record.quantization.quantize
+    settings = model.record.experiment.samplers[facts["sampler"]]
+    times = grids.uniform(settings.steps, settings.end)[grids.frames_of(settings.steps, FRAMES)]
+    arrays = {
+        "x": samples.x,
+        "samples": np.asarray(quantize(samples.x)),
+        "evaluations": samples.evaluations,
+        "trajectory": np.asarray(quantize(samples.trajectory[:FILMED].swapaxes(0, 1))),
+        "trajectory_times": times,
+    }
+    base = output.absolute()
+    workdir.write(f"{base}.npz", lambda file: save_arrays(file, arrays))
+    picture = image_grid(as_bytes(arrays["samples"], model.record.levels))
+    workdir.write(f"{base}.png", lambda file: picture.save(file, format="png"))
+    workdir.write_json(f"{base}.json", facts)
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write a compressed NPZ under exactly this path."""
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def as_bytes(levels: np.ndarray, count: int) -> np.ndarray:
+    """Return grey levels 0 ... count - 1 as 0 ... 255, uint8, for the eye."""
+    return np.round(levels.astype(np.float32) * (255 / (count - 1))).astype(np.uint8)

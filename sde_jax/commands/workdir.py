@@ -1,0 +1,172 @@
+"""The directory of a run, and the model in it."""
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from sde_jax import nn
+from sde_jax.errors import InputError, RunError
+from sde_jax.experiment import Experiment
+from sde_jax.likelihood import Quantization
+from sde_jax.prediction import denoiser
+from sde_jax.training import Checkpoints, TrainState, abstract, replicated
+from sde_jax.typing import Denoiser, Params
+
+
+@dataclass(frozen=True)
+class Record:
+    """What stands beside the checkpoints as JSON: all that is needed to use them without data and config file."""
+
+    experiment: Experiment
+    shape: tuple[int, ...]
+    levels: int
+
+    @property
+    def quantization(self) -> Quantization:
+        """The grey levels as cells of [-1, 1]."""
+        return Quantization(self.levels)
+
+    @property
+    def size(self) -> int:
+        """Numbers in an example."""
+        return math.prod(self.shape)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what two runs must share for one to continue the other."""
+        return {**self.to_json(), "experiment": self.experiment.identity()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON-able data."""
+        return {"experiment": self.experiment.to_json(), "shape": list(self.shape), "levels": self.levels}
+
+    @classmethod
+    def from_json(cls, data: Any) -> "Record":
+        """Return the record of JSON data; raises `InputError` where they are not one."""
+        try:
+            return cls(Experiment.from_json(data["experiment"]), tuple(map(int, data["shape"])), int(data["levels"]))
+        except (KeyError, TypeError) as error:
+            raise InputError(f"not the record of a run ({error!r})") from error
+
+
+@dataclass(frozen=True)
+class Workdir:
+    """A run's directory: `config.json`, `checkpoints/`, the books, and what the commands write beside them."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints are."""
+        return self.path / "checkpoints"
+
+    def open_for(self, record: Record) -> None:
+        """Make the directory and its record, or accept those of an earlier run of the same training.
+
+        Raises `InputError` where the directory cannot be written or holds another run; that run is left as it is.
+        """
+        existing = self.read_record() if (self.path / "config.json").exists() else None
+        other = differences(existing.identity(), record.identity()) if existing is not None else []
+        if other:
+            raise InputError(
+                f"{self.path}: holds a run of another config ({', '.join(other[:4])}{' ...' if other[4:] else ''}); "
+                "choose another --workdir, or remove this one"
+            )
+        self.write_json("config.json", record.to_json())
+
+    def read_record(self) -> Record:
+        """Return the run's record; raises `InputError` where there is none or it is damaged."""
+        try:
+            data = json.loads((self.path / "config.json").read_text())
+        except FileNotFoundError:
+            raise InputError(f"{self.path}: no run there (no config.json); train first, or check --workdir") from None
+        except (json.JSONDecodeError, OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.path / 'config.json'}: cannot be read ({error})") from error
+        try:
+            return Record.from_json(data)
+        except InputError as error:
+            raise InputError(
+                "\n".join(f"{self.path / 'config.json'}: {line}" for line in str(error).splitlines())
+            ) from None
+
+    def write_json(self, name: str, data: Any) -> Path:
+        """Write a JSON file as a whole or not at all, and return its path."""
+        return self.write(name, lambda file: file.write_text(json.dumps(data, indent=2) + "\n"))
+
+    def write(self, name: str, write: Callable[[Path], Any]) -> Path:
+        """Have `write` make a file under a passing name, then give it its own; raises `InputError` where it cannot."""
+        target = self.path / name
+        partial = target.with_name(f".{os.getpid()}.{target.name}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write(partial)
+            partial.replace(target)
+        except OSError as error:
+            raise InputError(f"{target}: cannot be written ({error.strerror}); choose another --workdir") from error
+        return target
+
+    def read_json(self, name: str) -> Any:
+        """Return the data of a JSON file, None where there is none."""
+        path = self.path / name
+        return json.loads(path.read_text()) if path.exists() else None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model: its record, the averaged parameters, the network and the step they are from."""
+
+    record: Record
+    apply: nn.Apply
+    params: Params
+    step: int
+
+    def denoiser(self, params: Params) -> Denoiser:
+        """Return the denoiser of the network with `params`."""
+        experiment = self.record.experiment
+        network = lambda x, noise: self.apply(params, x, noise)  # noqa: E731
+        return denoiser(network, experiment.sde, experiment.objective.parameterization)
+
+
+def load(workdir: Workdir, mesh: Mesh) -> Model:
+    """Return the model of the newest checkpoint, on every device of the mesh."""
+    record = workdir.read_record()
+    if not workdir.checkpoints.is_dir():
+        raise InputError(f"{workdir.path}: no checkpoint there yet; train first")
+    apply, params = nn.abstract(record.experiment.network, record.shape)
+    with Checkpoints(workdir.checkpoints) as checkpoints:
+        state = checkpoints.restore(abstract_state(record, params, mesh))
+    return Model(record, apply, state.averages, int(state.step))
+
+
+def abstract_state(record: Record, params: Params, mesh: Mesh) -> TrainState:
+    """Return the shapes, types and shardings of the run's train state."""
+    optimizer = record.experiment.training.optimizer.transformation()
+    return abstract(jax.eval_shape(lambda p: TrainState.create(p, optimizer), params), replicated(mesh))
+
+
+@contextmanager
+def failures_reported() -> Iterator[None]:
+    """Raise what an adaptive solver says when it fails inside a compiled program as a `RunError` of one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        said = re.search(r"[^\n:]*did not reach [^\n]*", str(error))
+        if said is None:
+            raise
+        raise RunError(said.group().strip()) from None
+
+
+def differences(there: Any, here: Any, where: str = "") -> list[str]:
+    """Return the paths at which two JSON values differ, with both values."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        names = sorted(there.keys() | here.keys())
+        return [d for n in names for d in differences(there.get(n), here.get(n), f"{where}.{n}".lstrip("."))]
+    return [] if there == here else [f"{where} = {there!r} there, {here!r} here"]

@@ -1,0 +1,156 @@
+"""The composition root: one typed, validated, JSON-able value that names every part of a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sde_jax.codec import decode, encode
+from sde_jax.data import Dataset, Digits
+from sde_jax.errors import InputError
+from sde_jax.likelihood import Divergence, Hutchinson
+from sde_jax.nn import MLP, Architecture
+from sde_jax.objective import Simple, Times, Uniform, Weighting
+from sde_jax.ode import Tolerance
+from sde_jax.prediction import Epsilon, Parameterization
+from sde_jax.sampling import PredictorCorrector, ProbabilityFlow, Solver
+from sde_jax.sde import VP, GaussianPath
+from sde_jax.training import Adam, ExponentialAverage
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the network predicts, and how its errors at the times of a batch are weighed."""
+
+    parameterization: Parameterization = field(default_factory=Epsilon)
+    weighting: Weighting = field(default_factory=Simple)
+    times: Times = field(default_factory=Uniform)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long, and with what.
+
+    steps: updates; batch_size: examples an update, over all devices; flip: mirror images at random; log_every,
+    checkpoint_every: in steps; keep: how many checkpoints. Raises `InputError` where a field is out of range.
+    """
+
+    steps: int = 100_000
+    batch_size: int = 128
+    flip: bool = False
+    optimizer: Adam = field(default_factory=Adam)
+    average: ExponentialAverage = field(default_factory=ExponentialAverage)
+    log_every: int = 50
+    checkpoint_every: int = 10_000
+    keep: int = 2
+
+    def __post_init__(self):
+        _at_least(self, 1, "steps", "batch_size", "log_every", "checkpoint_every", "keep")
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A solver on a uniform grid of `steps` steps from t = 1 to t = `end`.
+
+    An adaptive solver makes steps of its own between the grid's ends. Raises `InputError` out of range.
+    """
+
+    solver: Solver
+    steps: int = 1000
+    end: float = 1e-3
+
+    def __post_init__(self):
+        _at_least(self, 1, "steps")
+        if not 0 <= self.end < 1:
+            raise InputError(f"end = {self.end}: expected 0 <= end < 1")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How held-out data are scored in bits per dimension.
+
+    passes: draws of dequantisation and probes for every image; batch_size: images at once; start: the time that data
+    are taken to be at. Raises `InputError` where a field is out of range.
+    """
+
+    divergence: Divergence = field(default_factory=Hutchinson)
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    start: float = 1e-5
+    passes: int = 1
+    batch_size: int = 128
+
+    def __post_init__(self):
+        _at_least(self, 1, "passes", "batch_size")
+        if not 0 < self.start < 1:
+            raise InputError(f"start = {self.start}: expected 0 < start < 1")
+
+
+def _samplers() -> Mapping[str, Sampler]:
+    return {"pc": Sampler(PredictorCorrector()), "ode": Sampler(ProbabilityFlow(), end=1e-5)}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A run: data, forward SDE, network, objective, training, samplers by name, scoring and seed."""
+
+    data: Dataset = field(default_factory=Digits)
+    sde: GaussianPath = field(default_factory=VP)
+    network: Architecture = field(default_factory=MLP)
+    objective: Objective = field(default_factory=Objective)
+    training: Training = field(default_factory=Training)
+    samplers: Mapping[str, Sampler] = field(default_factory=_samplers)
+    likelihood: Scoring = field(default_factory=Scoring)
+    seed: int = 0
+
+    def __post_init__(self):
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed = {self.seed}: expected 0 <= seed < 2^32")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the experiment as JSON-able data, from which `from_json` makes an equal one."""
+        return encode(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Experiment":
+        """Return the experiment that JSON data describe; runs no code but the library's own exports' constructors.
+
+        Raises `InputError` with every problem found, one a line.
+        """
+        experiment, problems = decode(cls, data, where="config")
+        if problems:
+            raise InputError("\n".join(problems))
+        return experiment
+
+    def override(self, changes: Mapping[str, Any]) -> tuple["Experiment", list[str]]:
+        """Return the experiment changed at dotted paths, and every problem found on the way, a line each.
+
+        `{"sde.beta_max": "15", "network": "MLP"}`: a component is changed by its name or field by field. Text is
+        read as the type the setting has.
+        """
+        nested: dict[str, Any] = {}
+        for path, value in changes.items():
+            *parents, leaf = path.split(".")
+            node = nested
+            for parent in parents:
+                node = _branch(node, parent)
+            node[leaf] = {**node[leaf], "type": value} if isinstance(node.get(leaf), dict) else value
+        return decode(type(self), nested, self, "config")
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes two runs train alike: all settings but how long, how it is logged, sampled and scored."""
+        data = self.to_json()
+        kept = {name: data["training"][name] for name in ("batch_size", "flip", "optimizer", "average")}
+        return {**{k: v for k, v in data.items() if k not in ("samplers", "likelihood")}, "training": kept}
+
+
+def _branch(node: dict[str, Any], name: str) -> dict[str, Any]:
+    child = node.get(name, {})
+    node[name] = child if isinstance(child, dict) else {"type": child}
+    return node[name]
+
+
+def _at_least(value: object, bound: int, *names: str) -> None:
+    low = [
+        f"{name} = {getattr(value, name)}: expected {bound} or more" for name in names if getattr(value, name) < bound
+    ]
+    if low:
+        raise InputError("\n".join(low))
