@@ -12,6 +12,7 @@ from sde_jax.likelihood import log_likelihood as log_likelihood
 from sde_jax.nn import MLP as MLP
 from sde_jax.nn import NCSNpp as NCSNpp
 from sde_jax.nn import functional as functional
+from sde_jax.nn import initialized as initialized
 from sde_jax.objective import EDMWeighting as EDMWeighting
 from sde_jax.objective import Likelihood as Likelihood
 from sde_jax.objective import Simple as Simple

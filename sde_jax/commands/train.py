@@ -1,5 +1,6 @@
 """`sde-jax train`: train, or go on where a run stopped."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -147,6 +148,7 @@ def dry_run(experiment: Experiment) -> None:
     batch = jax.ShapeDtypeStruct((experiment.training.batch_size, *record.shape), "uint8")
     memory = compiled_step(record, apply, mesh).lower(state, {"image": batch}).compile().memory_analysis()
     sizes = {"train": len(splits.train), "held_out": len(splits.held_out)}
+    print(json.dumps(experiment.to_json(), indent=2))
     print(parameter_overview.get_parameter_overview(params, include_stats=False))
     print(f"data: {sizes}, shape {record.shape}, {record.levels} levels")
     print(f"mesh: {dict(mesh.shape)} of {mesh.devices.flat[0].device_kind}")
