@@ -9,7 +9,7 @@ from sde_jax.data import Digits
 from sde_jax.experiment import Experiment, Objective, Sampler, Scoring, Training
 from sde_jax.likelihood import Hutchinson
 from sde_jax.nn import MLP
-from sde_jax.objective import Simple, UniformLogSNR
+from sde_jax.objective import EDMWeighting, UniformLogSNR
 from sde_jax.ode import Tolerance
 from sde_jax.prediction import EDM
 from sde_jax.sampling import PredictorCorrector, ProbabilityFlow
@@ -22,15 +22,15 @@ def get_config() -> Experiment:
     return Experiment(
         data=Digits(),
         sde=VP(beta_min=0.1, beta_max=20.0),
-        network=MLP(width=512, depth=4),
-        objective=Objective(EDM(sigma_data=0.7, noise_scale=100.0), Simple(), UniformLogSNR(start=1e-5)),
+        network=MLP(width=384, depth=4),
+        objective=Objective(EDM(sigma_data=0.7, noise_scale=100.0), EDMWeighting(sigma_data=0.7), UniformLogSNR(start=1e-5)),
         training=Training(
-            steps=2000,
-            batch_size=128,
-            optimizer=Adam(learning_rate=1e-3, warmup=200),
+            steps=4000,
+            batch_size=256,
+            optimizer=Adam(learning_rate=1.5e-3, warmup=200, half_life=1500),
             average=ExponentialAverage(decay=0.999),
-            log_every=20,
-            checkpoint_every=500,
+            log_every=25,
+            checkpoint_every=1000,
         ),
         samplers={
             "pc": Sampler(PredictorCorrector(), steps=500, end=1e-3),

@@ -31,12 +31,12 @@ _LOG_RATIO = 10.0
 def image_grid(
     images: ArrayLike, columns: int | None = None, scale: int | None = None, *, pixels: int = 600
 ) -> Image.Image:
-    """The images in rows, read as a page is, between thin grey lines.
+    """The images in rows, read as a page is, between grey lines.
 
     images: uint8 [n, h, w, c], c = 1 (grey) or 3 (RGB). columns: images in a row, by default the most
     square arrangement. scale: pixels a side that each pixel becomes (nearest neighbour), by default the
     whole number, 1 or more, that brings the longer side nearest to `pixels`. Returns mode "L" or "RGB",
-    columns (scale w + line) + line pixels wide and rows (scale h + line) + line high, where line is a 48th
+    columns (scale w + line) + line pixels wide and rows (scale h + line) + line high, where line is a 24th
     of the enlarged image's shorter side, rounded down, and at least 1. Raises InputError for another rank
     or dtype, or numbers below 1.
     """
@@ -49,7 +49,7 @@ def image_grid(
     scale = max(1, round(pixels / max(rows * height, columns * width))) if scale is None else scale
     if scale < 1:
         raise InputError(f"scale is {scale}; expected a whole number of pixels, 1 or more")
-    line = max(1, scale * min(height, width) // 48)
+    line = max(1, scale * min(height, width) // 24)
     tall, wide = scale * height + line, scale * width + line
     canvas = np.full((rows * tall + line, columns * wide + line, channels), _LINE_GREY, np.uint8)
     for index, image in enumerate(array.repeat(scale, axis=1).repeat(scale, axis=2)):

@@ -34,7 +34,7 @@ def test_every_image_is_found_again_in_the_grid(channels, columns, scale):
     assert picture.mode == {1: "L", 3: "RGB"}[channels]
     scale = scale or round(600 / (3 * 5))
     columns = columns or 3
-    line = max(1, scale * 4 // 48)
+    line = max(1, scale * 4 // 24)
     rows = -(-7 // columns)
     assert picture.size == (columns * (4 * scale + line) + line, rows * (5 * scale + line) + line)
     pixels = np.asarray(picture).reshape(picture.height, picture.width, channels)
