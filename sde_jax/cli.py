@@ -32,7 +32,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     arguments, overrides = _split(list(argv[1:]), parser.error)
     flags, unknown = parser.parse_known_args(arguments)
     if unknown:
-        parser.error(f"{' '.join(unknown)}: no such flag of `{parser.prog} {flags.command}`; see --help")
+        parser.error(f"{' '.join(unknown)}: no such flag of `{parser.prog} {flags.command}`")
     if overrides and "config" not in flags:
         parser.error(f"--config.{next(iter(overrides))}: `{flags.command}` takes its settings from the run's directory")
     flags.overrides = overrides
@@ -48,15 +48,23 @@ def _split(arguments: list[str], error: Callable[[str], NoReturn]) -> tuple[list
             rest.append(argument)
             continue
         path, value = match.groups()
-        value = next(remaining, None) if value is None else value
-        if value is None:
+        value = next(remaining, "--") if value is None else value
+        if value.startswith("--"):
             error(f"--config.{path}: expected a value")
         overrides[path] = value
     return rest, overrides
 
 
+class _Parser(argparse_flags.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2."""
+        self.exit(2, f"sde-jax: {message}; see `{self.prog} --help`\n")
+
+
 def _parser() -> argparse_flags.ArgumentParser:
-    parser = argparse_flags.ArgumentParser(
+    parser = _Parser(
         prog="sde-jax",
         description="Score-based generative modelling through stochastic differential equations.",
         epilog=EXIT_CODES,
@@ -67,47 +75,65 @@ def _parser() -> argparse_flags.ArgumentParser:
     def command(name: str, purpose: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=purpose, description=purpose, epilog=EXIT_CODES, allow_abbrev=False)
 
-    for name, purpose in (
-        ("train", "train, or go on where the run stopped"),
-        ("run", "train, sample with every sampler, score, compare with a baseline and report"),
-    ):
-        sub = command(name, purpose)
-        sub.add_argument(
-            "--config",
-            required=True,
-            help="a config file (Python); --config.a.b=value changes a setting, --config.sde=VE a whole component",
-        )
-        _workdir(sub)
-        sub.add_argument(
-            "--dry_run", action="store_true", help="show config, parameters, mesh and memory; train nothing"
-        )
-    sub.add_argument("--num_samples", type=int, default=64, help="samples of each sampler")
+    _training(command("train", "train, or go on where the run stopped"))
+    sub = command("run", "train, sample with every sampler, score, compare with a baseline and report")
+    _training(sub)
+    sub.add_argument("--num_samples", type=_count, default=64, help="samples of each sampler")
     sub = command("sample", "draw samples: a picture, arrays and numbers")
     _workdir(sub)
     sub.add_argument("--sampler", default="pc", help="which of the config's samplers")
-    sub.add_argument("--num_samples", type=int, default=64)
-    sub.add_argument("--batch_size", type=int, default=64, help="samples drawn at once (changes no sample)")
-    sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--output", type=Path, help="files to write, without ending; default WORKDIR/samples_SAMPLER")
+    sub.add_argument("--num_samples", type=_count, default=64)
+    sub.add_argument("--batch_size", type=_count, default=64, help="samples drawn at once (changes no sample)")
+    sub.add_argument("--seed", type=_seed, default=0)
+    sub.add_argument("--output", type=_path, help="files to write, without ending; default WORKDIR/samples_SAMPLER")
     _json(sub)
     sub = command("likelihood", "score held-out data in bits per dimension")
     _workdir(sub)
-    sub.add_argument("--num_examples", type=int, help="only the first so many held-out images")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--num_examples", type=_count, help="only the first so many held-out images")
+    sub.add_argument("--seed", type=_seed, default=0)
     _json(sub)
     sub = command("report", "write one HTML page about a run")
     _workdir(sub)
-    sub.add_argument("--output", type=Path, help="default WORKDIR/report.html")
+    sub.add_argument("--output", type=_path, help="default WORKDIR/report.html")
     command("doctor", "print versions, devices and what is missing")
     return parser
 
 
+def _training(parser: argparse.ArgumentParser) -> None:
+    change = "a config file (Python); --config.a.b=value changes a setting, --config.sde=VE a whole component"
+    parser.add_argument("--config", required=True, help=change)
+    _workdir(parser)
+    parser.add_argument(
+        "--dry_run", action="store_true", help="show config, parameters, mesh and memory; train nothing"
+    )
+
+
 def _workdir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workdir", type=Path, required=True, help="the run's directory")
+    parser.add_argument("--workdir", type=_path, required=True, help="the run's directory")
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got nothing")
+    return Path(text)
+
+
+def _count(text: str) -> int:
+    return _integer(text, 1, 2**31)
+
+
+def _seed(text: str) -> int:
+    return _integer(text, 0, 2**32)
+
+
+def _integer(text: str, low: int, end: int) -> int:
+    if not re.fullmatch(r"-?[0-9]+", text) or not low <= int(text) < end:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected an integer from {low} to {end - 1}")
+    return int(text)
 
 
 def _run(flags: argparse.Namespace) -> NoReturn:
@@ -119,6 +145,9 @@ def _run(flags: argparse.Namespace) -> NoReturn:
     except RunError as error:
         print(f"sde-jax: {error}", file=sys.stderr)
         sys.exit(3)
+    except KeyboardInterrupt:
+        print("sde-jax: interrupted", file=sys.stderr)
+        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -154,7 +183,8 @@ def _show(facts: dict[str, Any], as_json: bool) -> int:
         print(json.dumps(facts))
     else:
         for name, value in facts.items():
-            print(f"{name:<28} {value:.6g}" if isinstance(value, float) else f"{name:<28} {value}")
+            if not isinstance(value, dict):
+                print(f"{name:<28} {value:.6g}" if isinstance(value, float) else f"{name:<28} {value}")
     return 0
 
 
@@ -163,8 +193,8 @@ def _prepare() -> None:
     import jax
     from absl import logging as absl_logging
 
-    absl_logging.set_verbosity(absl_logging.ERROR)
-    # The failure itself is raised and reported; this logger would print its traceback first.
+    # What fails is raised and reported; these loggers would say so first, on lines of their own.
+    absl_logging.set_verbosity(absl_logging.FATAL)
     logging.getLogger("jax._src.callback").setLevel(logging.CRITICAL)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sde_jax" / "compiled"
     if jax.config.values["jax_compilation_cache_dir"] is None:

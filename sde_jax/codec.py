@@ -14,6 +14,8 @@ import pydantic
 from sde_jax.errors import InputError
 
 Problems = list[str]
+FINITE = pydantic.ConfigDict(allow_inf_nan=False)
+"""JSON knows no other numbers."""
 
 
 def encode(value: Any) -> Any:
@@ -32,8 +34,9 @@ def decode(annotation: Any, data: Any, current: Any = None, where: str = "value"
     """Return the value of type `annotation` that `data` describes, and every problem found on the way, a line each.
 
     What `data` leaves out is taken from `current`, and so is what cannot be decoded. A component is given by its
-    fields, and by its class's name under `type` where `annotation` leaves a choice: one of the dataclasses that the
-    package defining `annotation` exports. Nothing else is ever looked up or executed.
+    fields, and by its class's name under `type` where `annotation` leaves a choice: the class of `current`, or one of
+    the dataclasses that the package defining `annotation` exports. Nothing else is ever looked up or executed.
+    Components that exist already may stand in for their fields; they are checked field by field all the same.
     """
     problems: Problems = []
     return _decode(annotation, data, current, where, problems), problems
@@ -42,11 +45,13 @@ def decode(annotation: Any, data: Any, current: Any = None, where: str = "value"
 def components(protocol: type) -> dict[str, Any]:
     """Return, by name, the dataclasses that fit a protocol among the exports of the package it is defined in."""
     package = vars(sys.modules[protocol.__module__.rpartition(".")[0]])
-    members = [name for name in vars(protocol) if not name.startswith("_")]
     return {
         name: cls
         for name, cls in package.items()
-        if dataclasses.is_dataclass(cls) and not inspect.isabstract(cls) and all(hasattr(cls, m) for m in members)
+        if isinstance(cls, type)
+        and dataclasses.is_dataclass(cls)
+        and not inspect.isabstract(cls)
+        and _fits(protocol, cls)
     }
 
 
@@ -58,8 +63,8 @@ def _decode(annotation: Any, data: Any, current: Any, where: str, problems: Prob
         return _decode_component(annotation, data, current, where, problems)
     try:
         if isinstance(data, str) and origin is tuple:
-            data = data.strip("()[] ").split(",")
-        return pydantic.TypeAdapter(annotation).validate_python(data)
+            data = [part for part in data.strip("()[] ").split(",") if part.strip()]
+        return pydantic.TypeAdapter(annotation, config=FINITE).validate_python(data)
     except pydantic.ValidationError as error:
         problems.append(f"{where} = {data!r}: expected {_name(annotation)} ({error.errors()[0]['msg'].lower()})")
         return current
@@ -69,29 +74,39 @@ def _decode_mapping(annotation: Any, data: Any, current: Mapping, where: str, pr
     if not isinstance(data, Mapping):
         problems.append(f"{where} = {data!r}: expected a mapping")
         return current
-    decoded = {k: _decode(annotation, v, current.get(k), f"{where}.{k}", problems) for k, v in data.items()}
-    return {**current, **decoded}
+    decoded = dict(current)
+    for name, item in data.items():
+        value = _decode(annotation, item, current.get(name), f"{where}.{name}", problems)
+        if value is not None:
+            decoded[name] = value
+        elif current:
+            problems.append(f"{where}.{name}: no such entry to change; {_nearest(str(name), current)}")
+    return decoded
 
 
 def _decode_component(annotation: type, data: Any, current: Any, where: str, problems: Problems) -> Any:
+    if dataclasses.is_dataclass(data) and not isinstance(data, type) and _fits(annotation, type(data)):
+        current, data = data, {f.name: getattr(data, f.name) for f in dataclasses.fields(data)}
     data = {"type": data} if isinstance(data, str) else data
     if not isinstance(data, Mapping):
-        problems.append(f"{where} = {data!r}: expected the name or the fields of a {annotation.__name__}")
+        problems.append(f"{where} = {data!r}: expected the name or the fields of {_name(annotation)}")
         return current
     cls, current = _class(annotation, data, current, where, problems)
     if cls is None:
         return current
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    for name in data.keys() - fields.keys() - {"type"}:
-        problems.append(f"{where}.{name}: no such setting; {_nearest(name, fields)}")
-    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
+    hints = _hints(cls)
     values = {name: getattr(current, name) for name in fields} if current is not None else {}
-    for name in fields.keys() & data.keys():
-        value = _decode(hints[name], data[name], values.get(name), f"{where}.{name}", problems)
-        if value is not None:
-            values[name] = value
+    for name, item in data.items():
+        if name in fields:
+            value = _decode(hints[name], item, values.get(name), f"{where}.{name}", problems)
+            values |= {} if value is None else {name: value}
+        elif name != "type":
+            problems.append(f"{where}.{name}: no such setting; {_nearest(str(name), fields)}")
+    missing = [name for name, f in fields.items() if name not in values and _is_required(f)]
+    problems.extend(f"{where}.{name}: missing; expected {_name(hints[name])}" for name in missing if name not in data)
     try:
-        return cls(**values)
+        return current if missing else cls(**values)
     except (InputError, TypeError) as error:
         problems.extend(f"{where}: {line}" for line in str(error).splitlines())
         return current
@@ -103,10 +118,27 @@ def _class(annotation: type, data: Mapping, current: Any, where: str, problems: 
     if current is not None and named == type(current).__name__:
         return type(current), current
     choices = components(annotation) if _is_protocol(annotation) else {annotation.__name__: annotation}
-    if named not in choices:
+    if not isinstance(named, str) or named not in choices:
         problems.append(f"{where} = {named!r}: no such {annotation.__name__}; {_nearest(str(named), choices)}")
         return None, current
     return choices[named], None
+
+
+def _fits(annotation: type, cls: type) -> bool:
+    if not _is_protocol(annotation):
+        return issubclass(cls, annotation)
+    return all(hasattr(cls, name) for name in vars(annotation) if not name.startswith("_"))
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls)
+    except NameError:  # a class of the user's own, whose annotations are text that only its module can read
+        return dict.fromkeys((f.name for f in dataclasses.fields(cls)), Any)
+
+
+def _is_required(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _is_protocol(annotation: type) -> bool:

@@ -1,7 +1,6 @@
 """`sde-jax doctor`: what is here and what is missing."""
 
 import importlib.util
-import os
 import shutil
 
 import jax
@@ -18,7 +17,6 @@ def run() -> int:
     """Print versions, devices and what is missing; return the exit code."""
     for name, value in environment().items():
         print(f"{name:<20} {value}")
-    print(f"{'CPU cores':<20} {os.cpu_count()}")
     print(f"{'compilation cache':<20} {jax.config.values['jax_compilation_cache_dir'] or 'off'}")
     if jax.default_backend() == "cpu" and shutil.which("nvidia-smi"):
         print("missing: an NVIDIA GPU is here but JAX does not use it (pip install 'sde-jax[cuda]')")

@@ -1,7 +1,9 @@
 """`sde-jax run`: train, sample, score, compare and report in one go; what is done already is not done again."""
 
 from pathlib import Path
+from typing import Any
 
+from sde_jax.codec import encode
 from sde_jax.commands import baseline, likelihood, report, sample, train
 from sde_jax.commands.workdir import Workdir
 from sde_jax.experiment import Experiment
@@ -9,21 +11,25 @@ from sde_jax.training import Checkpoints
 
 
 def run(experiment: Experiment, directory: Path, samples: int) -> int:
-    """Do all of it in a run's directory, write `results.json` and print a table; return the exit code."""
+    """Do all of it in a run's directory, write `results.json` and print a table; return the exit code.
+
+    Raises `InputError`, before training, where the experiment has components that the other commands cannot read back.
+    """
+    Experiment.from_json(experiment.to_json())
     code = train.run(experiment, directory)
     if code:
         return code
     workdir = Workdir(directory)
-    with Checkpoints(workdir.checkpoints) as checkpoints:
-        step = checkpoints.latest
-    for name in experiment.samplers:
-        if not _done(workdir, f"samples_{name}.json", step, "num_samples", samples):
+    with Checkpoints(workdir.checkpoints, read_only=True) as checkpoints:
+        asked = {"checkpoint_step": checkpoints.latest, "seed": experiment.seed}
+    for name, sampler in experiment.samplers.items():
+        if not _done(workdir, f"samples_{name}", ".png", **asked, num_samples=samples, settings=encode(sampler)):
             print(f"sampling {samples} with {name} ...")
             sample.run(directory, name, samples, experiment.seed)
-    if not _done(workdir, "likelihood.json", step, "seed", experiment.seed):
+    if not _done(workdir, "likelihood", ".npz", **asked, num_examples=None, settings=encode(experiment.likelihood)):
         likelihood.run(directory, None, experiment.seed)
     small = workdir.read_record().size <= baseline.LARGEST
-    if small and not (directory / "baseline.json").exists():
+    if small and not _done(workdir, "baseline", ".npz"):
         print("fitting the baseline, a Gaussian mixture ...")
         baseline.run(workdir, experiment.seed)
     page = report.run(directory)
@@ -35,9 +41,11 @@ def run(experiment: Experiment, directory: Path, samples: int) -> int:
     return 0
 
 
-def _done(workdir: Workdir, name: str, step: int | None, setting: str, value: int) -> bool:
-    facts = workdir.read_json(name)
-    return bool(facts) and facts["checkpoint_step"] == step and facts[setting] == value
+def _done(workdir: Workdir, name: str, ending: str, **asked: Any) -> bool:
+    """Return whether the files of this name are there and were made as asked."""
+    facts = workdir.read_json(f"{name}.json")
+    made = facts is not None and all(facts.get(setting) == value for setting, value in asked.items())
+    return made and (workdir.path / f"{name}{ending}").exists()
 
 
 def _table(rows: list[tuple[str, object, str]]) -> str:

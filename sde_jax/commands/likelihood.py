@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from sde_jax.codec import encode
 from sde_jax.commands.sample import save_arrays
 from sde_jax.commands.workdir import Model, Workdir, failures_reported, load
 from sde_jax.data import Source, in_order
 from sde_jax.errors import InputError
+from sde_jax.experiment import Scoring
 from sde_jax.likelihood import BitsPerDim, bits_per_dim
 from sde_jax.objective import Simple, by_noise_level
 from sde_jax.ode import Tolerance
@@ -47,23 +49,17 @@ def run(directory: Path, limit: int | None, seed: int, coarser: float = 10.0) ->
     model = load(workdir, mesh)
     source = record.experiment.data.open().held_out
     total = len(source) if limit is None else min(limit, len(source))
+    if not total:
+        raise InputError(f"{directory}: its data hold nothing out to score; see config.data")
     began = time.monotonic()
     with failures_reported():
         fine = score(model, source, total, settings.tolerance, seed)
         seconds = time.monotonic() - began
-        tolerance = settings.tolerance
-        rough = Tolerance(tolerance.rtol * coarser, tolerance.atol * coarser, tolerance.max_steps)
-        change = np.mean(score(model, source, total, rough, seed).bits) - np.mean(fine.bits)
+        rough = score(model, source, total, _coarser(settings.tolerance, coarser), seed)
     log_snr, losses = noise_levels(model, source, min(total, 1024), seed)
     facts = {
-        "bits_per_dim": float(np.mean(fine.bits)),
-        "bits_per_dim_standard_error": float(np.std(fine.bits, ddof=1) / np.sqrt(total)) if total > 1 else None,
-        "tolerance_change": float(change),
-        "rtol": settings.tolerance.rtol,
-        "atol": settings.tolerance.atol,
-        "function_evaluations": float(np.mean(fine.evaluations)),
-        "images": total,
-        "passes": settings.passes,
+        **_summary(fine, rough, settings),
+        "num_examples": limit,
         "checkpoint_step": model.step,
         "seed": seed,
         "seconds": seconds,
@@ -77,6 +73,25 @@ def run(directory: Path, limit: int | None, seed: int, coarser: float = 10.0) ->
     workdir.write("likelihood.npz", lambda file: save_arrays(file, arrays))
     workdir.write_json("likelihood.json", facts)
     return facts
+
+
+def _coarser(tolerance: Tolerance, factor: float) -> Tolerance:
+    return Tolerance(tolerance.rtol * factor, tolerance.atol * factor, tolerance.max_steps)
+
+
+def _summary(fine: Scores, rough: Scores, settings: Scoring) -> dict[str, Any]:
+    images = len(fine.bits)
+    return {
+        "bits_per_dim": float(np.mean(fine.bits)),
+        "bits_per_dim_standard_error": float(np.std(fine.bits, ddof=1) / np.sqrt(images)) if images > 1 else None,
+        "tolerance_change": float(np.mean(rough.bits) - np.mean(fine.bits)),
+        "rtol": settings.tolerance.rtol,
+        "atol": settings.tolerance.atol,
+        "function_evaluations": float(np.mean(fine.evaluations)),
+        "images": images,
+        "passes": settings.passes,
+        "settings": encode(settings),
+    }
 
 
 def score(model: Model, source: Source, total: int, tolerance: Tolerance, seed: int) -> Scores:
@@ -124,10 +139,12 @@ def _padded(source: Source, total: int, rows: int) -> Iterator[tuple[np.ndarray,
 
 
 def noise_levels(model: Model, source: Source, total: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (log SNR, mean squared error of epsilon) of the model at `NOISE_LEVELS` times, on held-out images."""
+    """Return (ln(alpha^2 / sigma^2), mean squared error of epsilon), evenly in the former, on held-out images."""
     experiment = model.record.experiment
     images = np.concatenate([images[:count] for images, _, count in _padded(source, total, min(total, 256))])
-    times = jnp.linspace(1.0, 1e-3, NOISE_LEVELS)
+    low, high = experiment.sde.log_snr(1.0), experiment.sde.log_snr(experiment.likelihood.start)
+    half_log_snr = jnp.linspace(low, high, NOISE_LEVELS)
+    times = jax.vmap(experiment.sde.time_of)(half_log_snr)
     first, second = jax.random.split(jax.random.key(seed))
 
     @jax.jit
@@ -135,4 +152,4 @@ def noise_levels(model: Model, source: Source, total: int, seed: int) -> tuple[n
         x0 = model.record.quantization.dequantize(first, images)
         return by_noise_level(second, experiment.sde, model.denoiser(params), x0, times, Simple())
 
-    return 2 * np.asarray(jax.vmap(experiment.sde.log_snr)(times)), np.asarray(losses(model.params))
+    return 2 * np.asarray(half_log_snr), np.asarray(losses(model.params))

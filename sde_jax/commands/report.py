@@ -1,5 +1,6 @@
 """`sde-jax report`: one page about a run."""
 
+import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +23,9 @@ SUMMARY = {
     "samples_per_second": ("samples per second", "by sampler, without compilation"),
     "function_evaluations": ("function evaluations", "network calls a sample, or an image scored"),
 }
+
+PRIVATE = ("function_evaluations", "num_examples", "seed", "seconds", "settings")
+"""What `likelihood.json` says that is not the run's own result."""
 
 
 def run(directory: Path, output: Path | None = None) -> Path:
@@ -60,7 +64,7 @@ def results(workdir: Workdir) -> dict[str, Any]:
     if scores:
         evaluations["likelihood"] = scores["function_evaluations"]
     return {
-        **{k: v for k, v in scores.items() if k not in ("function_evaluations", "seed", "seconds")},
+        **{k: v for k, v in scores.items() if k not in PRIVATE},
         **baseline,
         **({"train_steps": int(rows[-1]["step"]), "train_seconds": rows[-1]["seconds"]} if rows else {}),
         "samples_per_second": {name: facts["samples_per_second"] for name, facts in sorted(samplers.items())},
@@ -91,5 +95,12 @@ def environment() -> dict[str, str]:
         "tensorflow-datasets",
     )
     versions = {name: metadata.version(name) for name in packages}
-    devices = ", ".join(f"{device.platform} {device.device_kind}" for device in jax.devices())
-    return {"sde_jax": __version__, "python": platform.python_version(), **versions, "devices": devices}
+    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores"
+    return {
+        "sde_jax": __version__,
+        "python": platform.python_version(),
+        **versions,
+        "machine": machine,
+        "devices": devices,
+    }

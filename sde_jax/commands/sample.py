@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from sde_jax.codec import encode
 from sde_jax.commands.workdir import Model, Workdir, failures_reported, load
 from sde_jax.errors import InputError
 from sde_jax.report import image_grid
@@ -16,6 +17,7 @@ from sde_jax.typing import Key, Params
 
 FRAMES = 40
 FILMED = 16
+ENDINGS = (".png", ".npz", ".json")
 
 
 def run(
@@ -24,11 +26,11 @@ def run(
     """Draw `count` samples with the sampler `name`; write PNG, NPZ and JSON; return what the JSON says.
 
     Sample i is a function of the model, the sampler, `seed` and i. The files are `samples_<name>` in the run's
-    directory, or `output`, with the endings .png, .npz and .json. Raises `RunError` where an adaptive solver does not
+    directory, or `output` with the endings .png, .npz and .json. Raises `RunError` where an adaptive solver does not
     reach its tolerance; nothing is written then.
     """
     workdir, mesh = Workdir(directory), data_mesh()
-    check(workdir, name, count)
+    check(workdir, name, count, batch_size)
     model = load(workdir, mesh)
     rows = -(-min(count, batch_size) // mesh.size) * mesh.size
     root = jax.random.key(seed)
@@ -42,23 +44,32 @@ def run(
     samples = jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts)
     facts = {
         "sampler": name,
+        "settings": encode(model.record.experiment.samplers[name]),
         "checkpoint_step": model.step,
         "num_samples": count,
         "seed": seed,
         "function_evaluations": float(samples.evaluations.mean()),
         "samples_per_second": index.size / seconds,
     }
-    _write(workdir, output or workdir.path / f"samples_{name}", model, samples, facts)
+    _write(workdir, base(directory, name, output), model, samples, facts)
     return facts
 
 
-def check(workdir: Workdir, name: str, count: int) -> None:
+def base(directory: Path, name: str, output: Path | None) -> Path:
+    """Return the files to write, without their ending: an ending of `output` is left out, and it may be a folder."""
+    if output is None or output.is_dir():
+        return (output or directory) / f"samples_{name}"
+    return output.with_suffix("") if output.suffix in ENDINGS else output
+
+
+def check(workdir: Workdir, name: str, count: int, batch_size: int) -> None:
     """Raise `InputError` unless the run has a sampler of this name and there is something to draw."""
     samplers = workdir.read_record().experiment.samplers
-    if name not in samplers:
-        raise InputError(f"--sampler={name}: this run has {', '.join(samplers)}")
-    if count < 1:
-        raise InputError(f"--num_samples={count}: expected 1 or more")
+    problems = [] if name in samplers else [f"--sampler={name}: this run has {', '.join(samplers)}"]
+    for flag, value in (("num_samples", count), ("batch_size", batch_size)):
+        problems += [] if value >= 1 else [f"--{flag}={value}: expected 1 or more"]
+    if problems:
+        raise InputError("\n".join(problems))
 
 
 def drawer(model: Model, name: str):
@@ -85,11 +96,11 @@ def _write(workdir: Workdir, output: Path, model: Model, samples: Samples, facts
         "trajectory": np.asarray(quantize(samples.trajectory[:FILMED].swapaxes(0, 1))),
         "trajectory_times": times,
     }
-    base = output.absolute()
-    workdir.write(f"{base}.npz", lambda file: save_arrays(file, arrays))
+    target = output.absolute()
+    workdir.write(f"{target}.npz", lambda file: save_arrays(file, arrays))
     picture = image_grid(as_bytes(arrays["samples"], model.record.levels))
-    workdir.write(f"{base}.png", lambda file: picture.save(file, format="png"))
-    workdir.write_json(f"{base}.json", facts)
+    workdir.write(f"{target}.png", lambda file: picture.save(file, format="png"))
+    workdir.write_json(f"{target}.json", facts)
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import ml_collections
 
+from sde_jax.codec import decode
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
 
@@ -20,34 +21,41 @@ def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
     JSON form). Raises `InputError` with every problem found, one a line: in the file, in the overrides, and in how
     the batch falls on this machine's devices.
     """
-    experiment, problems = _from_file(Path(config)).override(overrides)
+    value, found = decode(Experiment, _from_file(Path(config)), where="config")
+    experiment, problems = (value or Experiment()).override(overrides)
     devices = jax.device_count()
     if experiment.training.batch_size % devices:
         problems.append(
             f"config.training.batch_size = {experiment.training.batch_size}: "
             f"expected a multiple of the number of devices, {devices}"
         )
-    if problems:
-        raise InputError("\n".join(problems))
+    if found or problems:
+        raise InputError("\n".join([*found, *problems]))
     return experiment
 
 
-def _from_file(path: Path) -> Experiment:
+def _from_file(path: Path) -> Experiment | Mapping[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such config file; those of the repository are in configs/")
     try:
-        value = runpy.run_path(str(path))["get_config"]()
-    except InputError:
-        raise
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        raise InputError(
-            f"{path}: {type(error).__name__}: {error} (line {where.lineno} of {where.filename})"
-        ) from error
-    if isinstance(value, ml_collections.ConfigDict):
-        value = value.to_dict()
-    if isinstance(value, Mapping):
-        value = Experiment.from_json(value)
-    if not isinstance(value, Experiment):
-        raise InputError(f"{path}: get_config() returned a {type(value).__name__}, expected an Experiment")
+        build = runpy.run_path(str(path)).get("get_config")
+        if not callable(build):
+            raise InputError("defines no get_config(); expected a function that returns an Experiment")
+        value = build()
+        if isinstance(value, ml_collections.ConfigDict):
+            value = value.to_dict()
+        if not isinstance(value, Experiment | Mapping):
+            raise InputError(f"get_config() returned {value!r:.100}; expected an Experiment")
+    except (Exception, SystemExit) as error:
+        what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        lines = [f"{path}{_line(error, path)}: {line}" for line in what.splitlines()]
+        raise InputError("\n".join(lines)) from error
     return value
+
+
+def _line(error: BaseException, path: Path) -> str:
+    """Return where in the config file an error arose, nothing where it arose elsewhere."""
+    if isinstance(error, SyntaxError):
+        return f", line {error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f", line {lines[-1]}" if lines else ""

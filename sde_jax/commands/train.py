@@ -156,6 +156,6 @@ def dry_run(experiment: Experiment) -> None:
         raise InputError("this backend does not report the memory of a compiled program")
     mib = 1 / 2**20
     print(
-        f"memory a device: {memory.argument_size_in_bytes * mib:,.0f} MiB of state and batch, "
-        f"{memory.temp_size_in_bytes * mib:,.0f} MiB of activations and other temporaries"
+        f"memory a device: {memory.argument_size_in_bytes * mib:,.1f} MiB of state and batch, "
+        f"{memory.temp_size_in_bytes * mib:,.1f} MiB of activations and other temporaries"
     )

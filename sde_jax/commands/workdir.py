@@ -4,8 +4,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import jax
 from jax.sharding import Mesh
 
 from sde_jax import nn
+from sde_jax.codec import decode
 from sde_jax.errors import InputError, RunError
 from sde_jax.experiment import Experiment
 from sde_jax.likelihood import Quantization
@@ -29,6 +30,10 @@ class Record:
     experiment: Experiment
     shape: tuple[int, ...]
     levels: int
+
+    def __post_init__(self):
+        if len(self.shape) != 3 or min(self.shape) < 1 or not 2 <= self.levels <= 256:
+            raise InputError(f"shape {self.shape}, {self.levels} levels: expected [height, width, channels], 2 to 256")
 
     @property
     def quantization(self) -> Quantization:
@@ -49,12 +54,17 @@ class Record:
         return {"experiment": self.experiment.to_json(), "shape": list(self.shape), "levels": self.levels}
 
     @classmethod
-    def from_json(cls, data: Any) -> "Record":
-        """Return the record of JSON data; raises `InputError` where they are not one."""
-        try:
-            return cls(Experiment.from_json(data["experiment"]), tuple(map(int, data["shape"])), int(data["levels"]))
-        except (KeyError, TypeError) as error:
-            raise InputError(f"not the record of a run ({error!r})") from error
+    def from_json(cls, data: Any, like: "Record | None" = None) -> "Record":
+        """Return the record of JSON data; raises `InputError` where they are not one.
+
+        What the data leave out, and components that are not the library's own, are those of `like` where given.
+        """
+        if not isinstance(data, Mapping) or not {"experiment", "shape", "levels"} <= data.keys():
+            raise InputError("not the record of a run; expected experiment, shape and levels")
+        record, problems = decode(cls, data, like, where="config")
+        if problems:
+            raise InputError("\n".join(problems))
+        return record
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ class Workdir:
 
         Raises `InputError` where the directory cannot be written or holds another run; that run is left as it is.
         """
-        existing = self.read_record() if (self.path / "config.json").exists() else None
+        existing = self.read_record(record) if (self.path / "config.json").exists() else None
         other = differences(existing.identity(), record.identity()) if existing is not None else []
         if other:
             raise InputError(
@@ -82,16 +92,16 @@ class Workdir:
             )
         self.write_json("config.json", record.to_json())
 
-    def read_record(self) -> Record:
-        """Return the run's record; raises `InputError` where there is none or it is damaged."""
+    def read_record(self, like: Record | None = None) -> Record:
+        """Return the run's record, as `Record.from_json`; raises `InputError` where there is none or it is damaged."""
         try:
             data = json.loads((self.path / "config.json").read_text())
         except FileNotFoundError:
             raise InputError(f"{self.path}: no run there (no config.json); train first, or check --workdir") from None
-        except (json.JSONDecodeError, OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{self.path / 'config.json'}: cannot be read ({error})") from error
         try:
-            return Record.from_json(data)
+            return Record.from_json(data, like)
         except InputError as error:
             raise InputError(
                 "\n".join(f"{self.path / 'config.json'}: {line}" for line in str(error).splitlines())
@@ -110,13 +120,19 @@ class Workdir:
             write(partial)
             partial.replace(target)
         except OSError as error:
-            raise InputError(f"{target}: cannot be written ({error.strerror}); choose another --workdir") from error
+            raise InputError(f"{target}: cannot be written ({error.strerror}); choose another place") from error
+        finally:
+            with suppress(OSError):
+                partial.unlink()
         return target
 
     def read_json(self, name: str) -> Any:
-        """Return the data of a JSON file, None where there is none."""
+        """Return the data of a JSON file, None where there is none; raises `InputError` where it is damaged."""
         path = self.path / name
-        return json.loads(path.read_text()) if path.exists() else None
+        try:
+            return json.loads(path.read_text()) if path.exists() else None
+        except ValueError as error:
+            raise InputError(f"{path}: damaged ({error}); remove it") from error
 
 
 @dataclass(frozen=True)
@@ -141,7 +157,7 @@ def load(workdir: Workdir, mesh: Mesh) -> Model:
     if not workdir.checkpoints.is_dir():
         raise InputError(f"{workdir.path}: no checkpoint there yet; train first")
     apply, params = nn.abstract(record.experiment.network, record.shape)
-    with Checkpoints(workdir.checkpoints) as checkpoints:
+    with Checkpoints(workdir.checkpoints, read_only=True) as checkpoints:
         state = checkpoints.restore(abstract_state(record, params, mesh))
     return Model(record, apply, state.averages, int(state.step))
 

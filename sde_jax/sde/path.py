@@ -90,7 +90,8 @@ class GaussianPath(abc.ABC):
     def transition(self, s: Time, t: Time) -> tuple[Array, Array]:
         """Return (scale, std) of x_t | x_s ~ N(scale x_s, std^2 I), for s < t.
 
-        std = sigma_t sqrt(1 - exp(2 (lambda_t - lambda_s))), which loses no digits where t - s is small.
+        std = sigma_t sqrt(1 - exp(2 (lambda_t - lambda_s))), which stays finite where sigma_s or alpha_t is 0. Its
+        relative error is that of the difference of the two log-SNRs.
         """
         scale = jnp.exp(self.log_alpha(t) - self.log_alpha(s))
         return scale, self.sigma(t) * jnp.sqrt(-jnp.expm1(2 * (self.log_snr(t) - self.log_snr(s))))

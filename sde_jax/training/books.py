@@ -18,10 +18,13 @@ class Books:
     def __init__(self, directory: Path, step: int):
         path = directory / self.FILE
         kept = [row for row in read_books(directory) if row["step"] <= step]
-        path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        # Under a passing name first: a kill in between must not lose the rows of days.
+        partial = path.with_suffix(".partial")
+        partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        partial.replace(path)
         self.seconds_before = kept[-1]["seconds"] if kept else 0.0
         self._lines = path.open("a", buffering=1)
-        self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
+        self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1, filename_suffix=f".{step}")
 
     def __enter__(self) -> "Books":
         return self

@@ -6,25 +6,37 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, RunError
+from sde_jax.training import manifest
 from sde_jax.training.state import TrainState
 
 
 class Checkpoints:
     """The checkpoints of a run, one directory a step.
 
-    Each holds the whole `TrainState` and a JSON record (the run's configuration, the position in the data). A save is
-    asynchronous and counts only once it is committed as a whole; `keep` of them are kept. A context manager: leaving
-    it waits for the last save.
+    Each holds the whole `TrainState`, a JSON record (the run's configuration, the position in the data) and a
+    manifest of both, against which it is checked before it is read. A save is asynchronous and counts only once it is
+    committed as a whole; `keep` of them are kept. What a killed save left is removed, unless `read_only`: the
+    directory may then be one in which a run is saving. A context manager: leaving it waits for the last save.
+    Raises `InputError` where the directory cannot be made.
     """
 
-    def __init__(self, directory: Path, keep: int = 3):
+    def __init__(self, directory: Path, keep: int = 3, read_only: bool = False):
         self.directory = directory.absolute()
+        try:
+            if not read_only:
+                self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{directory}: no checkpoints can be kept there ({error.strerror}); remove it") from error
+        self._saving: tuple[Path, dict[str, str]]
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep,
-            cleanup_tmp_directories=True,
+            max_to_keep=None if read_only else keep,
+            create=False,
+            read_only=read_only,
+            cleanup_tmp_directories=not read_only,
             atomicity_options=ocp.options.AtomicityOptions(mode=ocp.options.AtomicityMode.COMMIT_FILE),
             enable_async_checkpointing=True,
+            async_options=ocp.AsyncOptions(post_finalization_callback=lambda: manifest.write(*self._saving)),
         )
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
@@ -32,6 +44,7 @@ class Checkpoints:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._wait()
         self._manager.close()
 
     @property
@@ -40,36 +53,41 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, state: TrainState, record: dict[str, Any]) -> None:
-        """Start saving the state under its step; errors of the save before this one are raised here."""
-        step = int(state.step)
+        """Start saving the state under its step; raises `RunError` where the save before this one failed."""
+        step, tree = int(state.step), _tree(state)
         if step == self.latest:
             return
-        self._manager.check_for_errors()
+        self._wait()
+        self._saving = self.directory / str(step), manifest.arrays_of(tree)
         self._manager.save(
-            step,
-            args=ocp.args.Composite(state=ocp.args.StandardSave(_tree(state)), record=ocp.args.JsonSave(record)),
+            step, args=ocp.args.Composite(state=ocp.args.StandardSave(tree), record=ocp.args.JsonSave(record))
         )
 
     def restore(self, like: TrainState) -> TrainState:
         """Return the newest state with the shapes, types and shardings of `like` (arrays, or their abstract shapes).
 
-        Raises `InputError` where there is none, or where what was saved is of other shapes.
+        Raises `InputError` where there is none, or where it is damaged or of other shapes or types.
         """
-        if self.latest is None:
-            raise InputError(f"{self.directory}: no checkpoint there; train first")
-        saved = self._restore(state=ocp.args.StandardRestore(_tree(like)))["state"]
-        return TrainState(**saved)
+        tree = _tree(like)
+        return TrainState(**self._restore(manifest.arrays_of(tree), state=ocp.args.StandardRestore(tree))["state"])
 
     def record(self) -> dict[str, Any]:
-        """Return the JSON record of the newest checkpoint."""
-        return self._restore(record=ocp.args.JsonRestore())["record"]
+        """Return the JSON record of the newest checkpoint; raises `InputError` where there is none."""
+        return self._restore(None, record=ocp.args.JsonRestore())["record"]
 
-    def _restore(self, **items: Any) -> Any:
+    def _restore(self, arrays: dict[str, str] | None, **items: Any) -> Any:
+        self._wait()
+        if self.latest is None:
+            raise InputError(f"{self.directory}: no checkpoint there yet; train first")
+        manifest.check(self.directory / str(self.latest), arrays)
+        return self._manager.restore(self.latest, args=ocp.args.Composite(**items))
+
+    def _wait(self) -> None:
         try:
-            return self._manager.restore(self.latest, args=ocp.args.Composite(**items))
-        except (ValueError, KeyError, OSError) as error:
-            line = str(error).strip().splitlines()[0]
-            raise InputError(f"{self.directory / str(self.latest)}: cannot be restored ({line})") from error
+            self._manager.wait_until_finished()
+        except Exception as error:
+            reason = next(iter(str(error).splitlines()), repr(error))
+            raise RunError(f"{self._saving[0]}: cannot be saved ({reason}); what was saved before is there") from error
 
 
 def _tree(state: TrainState) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def make_step(
         params = optax.apply_updates(state.params, updates)
         n = state.step + 1
         averages = average.update(state.averages, params, n)
-        return TrainState(n, params, averages, optimizer_state), Metrics(value, optax.global_norm(gradient))
+        return TrainState(n, params, averages, optimizer_state), Metrics(value, optax.tree.norm(gradient))
 
     whole, split = replicated(mesh), by_example(mesh)
     return jax.jit(step, in_shardings=(whole, split), out_shardings=(whole, whole), donate_argnums=0)

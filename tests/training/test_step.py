@@ -1,0 +1,153 @@
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from sde_jax import nn
+from sde_jax.likelihood import Quantization
+from sde_jax.objective import Simple, Uniform
+from sde_jax.prediction import Epsilon
+from sde_jax.sde import VP
+from sde_jax.training import (
+    Adam,
+    ExponentialAverage,
+    TrainState,
+    batch_loss,
+    by_example,
+    data_mesh,
+    make_step,
+    place,
+    replicated,
+)
+
+SHAPE, BATCH = (4, 4, 1), 16
+BATCHES = [{"image": np.random.default_rng(n).integers(0, 17, (BATCH, *SHAPE), np.uint8)} for n in range(4)]
+MESH = data_mesh()
+
+
+def draw(key, batch):
+    """A small loss that, like the real one, draws from its key: w x, b should be noise."""
+    return jax.random.normal(key, batch["image"].shape)
+
+
+def small_loss(params, key, batch):
+    return jnp.mean(jnp.square(params["w"] * batch["image"] + params["b"] - draw(key, batch)))
+
+
+def start(step: int = 0) -> TrainState:
+    params = {"w": jnp.full(SHAPE, 0.1, jnp.float32), "b": jnp.zeros(())}
+    state = TrainState.create(params, Adam().transformation())
+    return jax.device_put(TrainState(**{**vars(state), "step": jnp.int32(step)}), replicated(MESH))
+
+
+@functools.cache
+def stepper(seed: int = 0, loss=small_loss):
+    return make_step(loss, Adam().transformation(), ExponentialAverage(), seed, MESH)
+
+
+def after(seed: int, step: int, count: int = 1):
+    state = start(step)
+    for batch in BATCHES[:count]:
+        state, _ = stepper(seed)(state, place(batch, MESH))
+    return jax.tree.map(np.asarray, state)
+
+
+def assert_bits_equal(ours, theirs):
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+def test_a_step_is_a_function_of_seed_and_step():
+    assert_bits_equal(after(seed=1, step=7), after(seed=1, step=7))
+    for seed, step in ((2, 7), (1, 8)):
+        # Adam's first update is a sign alone; its moments are not.
+        leaves = zip(*(jax.tree.leaves(state.optimizer) for state in (after(1, 7), after(seed, step))), strict=True)
+        assert any(not np.array_equal(a, b) for a, b in leaves)
+
+
+def test_three_steps_are_two_and_then_one_from_what_was_saved():
+    saved = after(seed=1, step=0, count=2)
+    resumed, _ = stepper(1)(jax.device_put(saved, replicated(MESH)), place(BATCHES[2], MESH))
+    assert_bits_equal(jax.tree.map(np.asarray, resumed), after(seed=1, step=0, count=3))
+
+
+def test_a_step_counts_itself_and_averages_its_own_parameters():
+    before, new = start(4), after(seed=1, step=4)
+    assert new.step == 5
+    expected = ExponentialAverage().update(before.averages, new.params, jnp.int32(5))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), new.averages, expected)
+
+
+def test_the_state_is_donated():
+    state = start()
+    stepper(1)(state, place(BATCHES[0], MESH))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves((state.params, state.averages, state.optimizer)))
+
+
+def test_the_second_call_does_not_compile_again():
+    traces = []
+
+    def loss(params, key, batch):
+        traces.append(key)
+        return small_loss(params, key, batch)
+
+    step, state = stepper(1, loss), start()
+    for batch in BATCHES:
+        state, _ = step(state, place(batch, MESH))
+    assert len(traces) == 1
+    assert step._cache_size() == 1
+
+
+def test_a_batch_is_split_by_example_and_everything_else_is_on_every_device():
+    state, metrics = stepper(1)(start(), place(BATCHES[0], MESH))
+    assert place(BATCHES[0], MESH)["image"].sharding == by_example(MESH)
+    for leaf in jax.tree.leaves((state, metrics)):
+        assert leaf.sharding.is_equivalent_to(replicated(MESH), leaf.ndim)
+
+
+def keeps_the_gradient() -> optax.GradientTransformation:
+    """An optimizer that moves nothing and whose state is the last gradient."""
+    zeros = lambda tree: jax.tree.map(jnp.zeros_like, tree)  # noqa: E731
+    return optax.GradientTransformation(zeros, lambda gradient, state, params=None: (zeros(gradient), gradient))
+
+
+def gradient_on(mesh) -> np.ndarray:
+    """The gradient of the real loss, and the loss, as one vector."""
+    apply, params = nn.initialized(nn.MLP(width=8, depth=1, dropout=0.3), SHAPE, 0)
+    loss = batch_loss(apply, VP(), Epsilon(), Simple(), Uniform(), Quantization(17))
+    # The last layer starts at zero, behind which no gradient would reach the others.
+    params = jax.tree.map(lambda p: p + 0.1 * jax.random.normal(jax.random.key(p.size), p.shape), params)
+    state = jax.device_put(TrainState.create(params, keeps_the_gradient()), replicated(mesh))
+    step = make_step(loss, keeps_the_gradient(), ExponentialAverage(), 3, mesh)
+    state, metrics = step(state, place(BATCHES[0], mesh))
+    gradient = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.optimizer)])
+    assert float(metrics.gradient_norm) == pytest.approx(np.linalg.norm(gradient), rel=1e-5)
+    return np.append(gradient, float(metrics.loss))
+
+
+def test_the_gradient_on_eight_devices_is_that_on_one():
+    # Gradients, since Adam hides a factor; on a mesh of eight and on its first device, in one process of eight.
+    program = (
+        "import importlib.util, sys, jax, numpy as np\n"
+        "spec = importlib.util.spec_from_file_location('steps', sys.argv[1])\n"
+        "steps = importlib.util.module_from_spec(spec); spec.loader.exec_module(steps)\n"
+        "assert jax.device_count() == 8\n"
+        "from sde_jax.training import data_mesh\n"
+        "one, eight = steps.gradient_on(data_mesh(jax.devices()[:1])), steps.gradient_on(data_mesh())\n"
+        "norm = np.linalg.norm\n"
+        "print(norm(eight - one) / norm(one), abs(one[-1] / eight[-1] - 1), norm(one))\n"
+    )
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", program, str(Path(__file__))]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert result.returncode == 0, result.stderr
+    gradients, losses, size = map(float, result.stdout.split())
+    assert size > 0.1
+    assert gradients < 1e-6
+    assert losses < 1e-6
