@@ -23,7 +23,9 @@ def get_config() -> Experiment:
         data=Digits(),
         sde=VP(beta_min=0.1, beta_max=20.0),
         network=MLP(width=384, depth=4),
-        objective=Objective(EDM(sigma_data=0.7, noise_scale=100.0), EDMWeighting(sigma_data=0.7), UniformLogSNR(start=1e-5)),
+        objective=Objective(
+            EDM(sigma_data=0.7, noise_scale=100.0), EDMWeighting(sigma_data=0.7), UniformLogSNR(start=1e-5)
+        ),
         training=Training(
             steps=4000,
             batch_size=256,
