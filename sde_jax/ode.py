@@ -40,7 +40,11 @@ class Tolerance:
 
 
 class Flow(NamedTuple):
-    """The solution of an ODE: `values`, y at each of the times asked for; `evaluations` of its right-hand side."""
+    """The solution of an ODE: `values`, y at each of the times asked for; `evaluations` of its right-hand side.
+
+    Every step counts six, rejected or not, and the start one; where the very first step is rejected, diffrax evaluates
+    the start again, which is not counted.
+    """
 
     values: Any
     evaluations: Int[Array, ""]

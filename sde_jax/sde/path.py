@@ -16,7 +16,16 @@ Class = TypeVar("Class", bound=type)
 @dataclass_transform(frozen_default=True)
 def path(cls: Class) -> Class:
     """Make a class a frozen dataclass whose fields are the leaves of a pytree: the decorator of every path."""
-    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
+    cls = dataclasses.dataclass(frozen=True)(cls)
+    names = [field.name for field in dataclasses.fields(cls)]
+    # Not jax.tree_util.register_dataclass, whose classes compare equal as tree structures where they have equally many
+    # fields (jaxlib 0.10.2): a compiled function would then, now and then, run one path's program on another.
+    jax.tree_util.register_pytree_with_keys(
+        cls,
+        lambda path: ([(jax.tree_util.GetAttrKey(name), getattr(path, name)) for name in names], None),
+        lambda _, leaves: cls(**dict(zip(names, leaves, strict=True))),
+    )
+    return cls
 
 
 class GaussianPath(abc.ABC):
