@@ -20,8 +20,12 @@ SUMMARY = {
     "bits_per_dim_standard_error": ("standard error", "of the mean over held-out images, bits per dimension"),
     "baseline_bits_per_dim": ("Gaussian mixture", "the baseline on the same images, bits per dimension"),
     "train_steps": ("training steps", "updates of the parameters"),
-    "samples_per_second": ("samples per second", "by sampler, without compilation"),
-    "function_evaluations": ("function evaluations", "network calls a sample, or an image scored"),
+    "train_seconds": ("training seconds", "wall time of all of them, without what came before the first"),
+    "likelihood_function_evaluations": ("evaluations, likelihood", "network calls an image scored, each with tangents"),
+}
+SAMPLER_SUMMARY = {
+    "function_evaluations": ("evaluations, {}", "network calls a sample"),
+    "samples_per_second": ("samples/s, {}", "without compilation"),
 }
 
 PRIVATE = ("function_evaluations", "num_examples", "seed", "seconds", "settings")
@@ -32,7 +36,8 @@ def run(directory: Path, output: Path | None = None) -> Path:
     """Write `report.html` of a run's directory (or `output`) from what the other commands left; return its path."""
     workdir = Workdir(directory)
     record = workdir.read_record()
-    samples = {path.stem.removeprefix("samples_"): np.load(path) for path in sorted(directory.glob("samples_*.npz"))}
+    files = {name: directory / f"samples_{name}.npz" for name in record.experiment.samplers}
+    samples = {name: np.load(file) for name, file in files.items() if file.exists()}
     likelihood = np.load(directory / "likelihood.npz") if (directory / "likelihood.npz").exists() else None
     baseline = np.load(directory / "baseline.npz") if (directory / "baseline.npz").exists() else None
     rows = read_books(directory)
@@ -56,30 +61,31 @@ def run(directory: Path, output: Path | None = None) -> Path:
 
 
 def results(workdir: Workdir) -> dict[str, Any]:
-    """Return all numbers that the commands left in a run's directory, those of samplers by their name."""
-    samplers = {p.stem.removeprefix("samples_"): workdir.read_json(p.name) for p in workdir.path.glob("samples_*.json")}
+    """Return all numbers that the commands left in a run's directory.
+
+    `samplers` has those of every sampler by its name; the first that the config names stands for all at the top.
+    """
+    names = workdir.read_record().experiment.samplers
+    facts = {name: workdir.read_json(f"samples_{name}.json") for name in names}
+    samplers = {name: {key: made[key] for key in SAMPLER_SUMMARY} for name, made in facts.items() if made}
     scores, baseline = workdir.read_json("likelihood.json") or {}, workdir.read_json("baseline.json") or {}
     rows = read_books(workdir.path)
-    evaluations = {name: facts["function_evaluations"] for name, facts in sorted(samplers.items())}
-    if scores:
-        evaluations["likelihood"] = scores["function_evaluations"]
     return {
         **{k: v for k, v in scores.items() if k not in PRIVATE},
+        **({"likelihood_function_evaluations": scores["function_evaluations"]} if scores else {}),
         **baseline,
         **({"train_steps": int(rows[-1]["step"]), "train_seconds": rows[-1]["seconds"]} if rows else {}),
-        "samples_per_second": {name: facts["samples_per_second"] for name, facts in sorted(samplers.items())},
-        "function_evaluations": evaluations,
+        **next(iter(samplers.values()), {}),
+        "samplers": samplers,
     }
 
 
 def summary(numbers: dict[str, Any]) -> list[tuple[str, Any, str]]:
     """Return the rows (name, value, explanation) that open the page."""
-    rows = []
-    for key, (name, explanation) in SUMMARY.items():
-        value = numbers.get(key)
-        entries = value.items() if isinstance(value, dict) else [(None, value)]
-        rows += [(f"{name}, {k}" if k else name, v, explanation) for k, v in entries if v is not None]
-    return rows
+    rows = [(name, numbers.get(key), text) for key, (name, text) in SUMMARY.items()]
+    for sampler, made in numbers["samplers"].items():
+        rows += [(name.format(sampler), made[key], text) for key, (name, text) in SAMPLER_SUMMARY.items()]
+    return [row for row in rows if row[1] is not None]
 
 
 def environment() -> dict[str, str]:
