@@ -36,6 +36,7 @@ def run(experiment: Experiment, directory: Path) -> int:
     """
     splits, mesh = experiment.data.open(), data_mesh()
     record = Record(experiment, splits.shape, splits.levels)
+    nn.abstract(experiment.network, record.shape)  # a network that does not fit the data is refused before all else
     workdir = Workdir(directory)
     workdir.open_for(record)
     with (

@@ -1,128 +1,157 @@
-"""Log-likelihood by the probability flow, against closed forms and the official code."""
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 import sde_jax as sj
-from sde_jax.sampling import grids
 
-MEAN, COVARIANCE = np.array([0.5, -0.3, 0.1]), np.array([[0.5, 0.2, 0.0], [0.2, 0.3, 0.1], [0.0, 0.1, 0.2]])
-TIGHT = sj.Tolerance(1e-9, 1e-9)
-START = 1e-4
-PATHS = [sj.VP(), sj.SubVP(), sj.VE(0.01, 20.0)]
+PATHS = [sj.VP(), sj.SubVP(), sj.VE()]
+MEAN, COVARIANCE = np.array([0.5, -1.0]), np.array([[0.4, 0.15], [0.15, 0.2]])
+SPECTRUM, BASIS = np.linalg.eigh(COVARIANCE)
+TIGHT, START = sj.Tolerance(rtol=1e-9, atol=1e-9), 1e-3
+KEY = jax.random.key(0)
 
 
-def flow_density(sde, x):
-    """The model's own log-density at START: the affine flow carries x to the prior.
+def name(value):
+    return type(value).__name__
 
-    Along eigenvectors of the covariance the flow keeps (x_t - alpha_t m) / s_t, s_t^2 = alpha_t^2 v + sigma_t^2.
+
+def closed_form(sde, start=START):
+    """The flow of Gaussian data: x(1) of x(start), and half the logarithm of the ratio of their covariances.
+
+    Along every eigenvector the flow keeps the number of standard deviations from the mean; so x(1) is affine in x, and
+    its density under the prior, times the determinant, is the model's own density: N(mean, ...) only as far as the
+    prior is what the data become at t = 1.
     """
-    spectrum, basis = np.linalg.eigh(COVARIANCE)
-    scale = [np.sqrt(sde.alpha(t) ** 2 * spectrum + sde.variance(t)) for t in (START, 1.0)]
-    whitened = (basis.T @ (x - sde.alpha(START) * MEAN)) / scale[0]
-    latent = sde.alpha(1.0) * MEAN + basis @ (scale[1] * whitened)
-    return sde.prior_log_prob(latent) + np.sum(np.log(scale[1] / scale[0])), latent
+    first, last = (np.asarray(sde.alpha(t) ** 2 * SPECTRUM + sde.variance(t)) for t in (start, 1.0))
+
+    def latent(x):
+        z = BASIS.T @ (x - np.asarray(sde.alpha(start)) * MEAN) * np.sqrt(last / first)
+        return np.asarray(sde.alpha(1.0)) * MEAN + BASIS @ z
+
+    return latent, BASIS * (0.5 * np.log(last / first)) @ BASIS.T
 
 
-@pytest.mark.parametrize("sde", PATHS, ids=str)
-def test_the_exact_trace_gives_the_density_of_the_affine_flow(sde):
-    denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
-    x = jnp.array([0.7, 0.4, -0.6])
-    result = sj.log_likelihood(jax.random.key(0), sde, denoise, x, divergence=sj.Exact(), tolerance=TIGHT, start=START)
-    value, latent = flow_density(sde, x)
-    np.testing.assert_allclose(result.value, value, atol=1e-6)
-    np.testing.assert_allclose(result.latent, latent, atol=1e-6)
+def prior_log_prob(sde, x):
+    return scipy.stats.norm.logpdf(x, scale=np.sqrt(sde.prior_variance())).sum()
+
+
+@pytest.mark.parametrize("sde", PATHS, ids=name)
+def test_the_likelihood_of_a_gaussian_is_that_of_its_linear_flow(sde):
+    calls, x = [], np.array([0.2, -0.4])
+    exact = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+
+    def denoise(x, t):
+        jax.debug.callback(lambda: calls.append(1))
+        return exact(x, t)
+
+    latent, growth = closed_form(sde)
+    result = sj.log_likelihood(KEY, sde, denoise, x, divergence=sj.Exact(), tolerance=TIGHT, start=START)
+    np.testing.assert_allclose(result.latent, latent(x), rtol=1e-6)
+    np.testing.assert_allclose(result.value, prior_log_prob(sde, latent(x)) + np.trace(growth), atol=1e-6)
     assert result.standard_error == 0
+    jax.effects_barrier()
+    assert len(calls) == result.evaluations
 
 
-@pytest.mark.parametrize("sde", PATHS, ids=str)
-def test_the_exact_trace_gives_the_density_of_a_mixture(sde):
-    # The flow is exact, the prior is not p_1: exchanging the one for the other gives the mixture's own density.
-    means, variances = np.array([[1.0, 0.5], [-1.0, 0.2]]), np.array([0.2, 0.4])
-    denoise = sj.exact.MixtureDenoiser(sde, np.array([0.3, 0.7]), means, variances)
-
-    def density(x):
-        result = sj.log_likelihood(
-            jax.random.key(0), sde, denoise, x, divergence=sj.Exact(), tolerance=TIGHT, start=START
-        )
-        return result.value - sde.prior_log_prob(result.latent) + denoise.log_prob(result.latent, 1.0)
-
-    points = jnp.array([[1.0, 0.5], [0.0, 0.0], [-2.0, 1.0]])
-    expected = jax.vmap(lambda x: denoise.log_prob(x, START))(points)
-    np.testing.assert_allclose(jax.vmap(density)(points), expected, atol=1e-6)
-
-
-def test_hutchinson_is_unbiased_and_its_standard_error_covers_its_error():
-    sde, x = sj.VP(), jnp.array([0.7, 0.4, -0.6])
-    denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
-
-    def estimate(key):
-        return sj.log_likelihood(key, sde, denoise, x, divergence=sj.Hutchinson(8), start=START)
-
-    results = jax.jit(jax.vmap(estimate))(jax.random.split(jax.random.key(1), 200))
-    z = (results.value - flow_density(sde, x)[0]) / results.standard_error
-    spread = np.std(results.value) / np.sqrt(200)
-    assert abs(np.mean(results.value) - flow_density(sde, x)[0]) < 4 * spread
-    assert np.mean(np.abs(z) < 2.4) > 0.85  # 95% for normal errors; three signs make coarser ones
-    np.testing.assert_allclose(np.mean(results.standard_error**2), np.var(results.value), rtol=0.3)
-
-
-def test_one_probe_has_no_standard_error_to_offer():
-    sde = sj.VP()
-    denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
-    result = sj.log_likelihood(jax.random.key(0), sde, denoise, jnp.zeros(3), tolerance=sj.Tolerance(1e-2, 1e-2))
-    assert result.standard_error == jnp.inf
-    assert jnp.isfinite(result.value)
-
-
-def test_the_value_of_an_example_does_not_depend_on_its_batch():
-    sde = sj.VP()
-    denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
-    keys, x = jax.random.split(jax.random.key(2), 4), jnp.linspace(-3, 3, 12).reshape(4, 3)
-    score = jax.vmap(lambda key, x: sj.log_likelihood(key, sde, denoise, x, tolerance=sj.Tolerance(1e-4, 1e-4)))
-    together, alone = score(keys, x), score(keys[2:3], x[2:3])
-    np.testing.assert_allclose(together.value[2], alone.value[0], rtol=1e-12)
-    assert together.evaluations[2] == alone.evaluations[0]
-
-
-def test_decoding_the_latent_returns_the_example():
-    sde, x = sj.SubVP(), jnp.array([0.7, 0.4, -0.6])
-    denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
-    latent = sj.log_likelihood(jax.random.key(0), sde, denoise, x, tolerance=TIGHT, start=START).latent
-    flow = sj.ProbabilityFlow(TIGHT).solve(
-        jax.random.key(0), latent, jnp.asarray(grids.uniform(1, START)), 0, sde=sde, denoise=denoise
+@pytest.mark.parametrize("sde", PATHS, ids=name)
+def test_the_likelihood_of_a_mixture_is_its_density_but_for_the_prior(sde):
+    # The flow carries p_start to p_1 exactly, so the model's density is p_start(x) prior(x(1)) / p_1(x(1)).
+    denoise = sj.exact.MixtureDenoiser(
+        sde, np.array([0.3, 0.7]), np.array([[-1.0, 0.5], [1.0, 0.0]]), np.stack([COVARIANCE, COVARIANCE / 4])
     )
-    np.testing.assert_allclose(flow.x, x, atol=1e-6)
+    x = np.array([0.2, -0.4])
+    result = sj.log_likelihood(KEY, sde, denoise, x, divergence=sj.Exact(), tolerance=TIGHT, start=START)
+    at_the_end = prior_log_prob(sde, result.latent) - denoise.log_prob(result.latent, 1.0)
+    np.testing.assert_allclose(result.value, denoise.log_prob(x, START) + at_the_end, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "sde"), [("vp", sj.VP()), ("subvp", sj.SubVP()), ("ve", sj.VE())])
-def test_bits_per_dim_are_those_of_the_official_code(golden, name, sde):
-    # N(0, I / 4) with its exact score. The Jacobian is a multiple of 1, so that signs estimate its trace exactly. The
-    # recorded runs are float32 at a tolerance of 1e-5, for images in [-1, 1] of 256 levels.
-    record = np.load(golden / f"ode_lik_{name}.npz")
-    denoise = sj.exact.GaussianDenoiser(sde, 0.0, 0.25)
-    data = jnp.asarray(record["data"], float)
-    result = jax.vmap(
-        lambda x: sj.log_likelihood(jax.random.key(0), sde, denoise, x, tolerance=sj.Tolerance(1e-7, 1e-7))
-    )
-    result = result(data)
-    bits = -result.value / (data[0].size * np.log(2)) - np.log2(sj.Quantization(256).cell)
-    np.testing.assert_allclose(bits, record["bpd_Rademacher_centered"], atol=1e-4)
-    latent = record["bpd_z_Rademacher_centered"]
-    np.testing.assert_allclose(result.latent, latent, atol=1e-4 * np.abs(latent).max())
+@dataclass(frozen=True)
+class Held:
+    """Given probes, each an estimate."""
+
+    vectors: jax.Array
+
+    def probes(self, key, shape):
+        return self.vectors
+
+    def estimates(self, forms):
+        return forms
+
+    def standard_error(self, estimates):
+        return jnp.max(estimates)
 
 
-def test_a_tolerance_that_is_not_reached_is_an_error():
-    sde = sj.VP()
+def test_a_probe_held_along_the_flow_measures_its_quadratic_form():
+    # The Jacobians of a Gaussian's flow commute, so the integral of e^T J e is e^T log(S_1 / S_start) e / 2.
+    sde, x = sj.VP(), np.array([0.2, -0.4])
+    latent, growth = closed_form(sde)
+    probes = np.array([[1.0, 1.0], [1.0, -1.0], [2.0, 0.3]])
+    forms = np.einsum("ki,ij,kj->k", probes, growth, probes)
     denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
-    with pytest.raises(RuntimeError, match="did not reach rtol=1e-09, atol=1e-09 within 3 steps"):
-        jax.block_until_ready(
-            sj.log_likelihood(jax.random.key(0), sde, denoise, jnp.zeros(3), tolerance=sj.Tolerance(1e-9, 1e-9, 3))
-        )
+    result = sj.log_likelihood(KEY, sde, denoise, x, divergence=Held(probes), tolerance=TIGHT, start=START)
+    np.testing.assert_allclose(result.value, prior_log_prob(sde, latent(x)) + forms.mean(), atol=1e-6)
+    np.testing.assert_allclose(result.standard_error, forms.max(), atol=1e-6)
 
 
-def test_no_probe_at_all_is_refused():
-    with pytest.raises(sj.InputError, match="at least one probe"):
-        sj.Hutchinson(0)
+def test_hutchinsons_estimate_is_unbiased_and_its_standard_error_covers_the_error():
+    sde, n, probes = sj.VP(), 400, 8
+    latent, growth = closed_form(sde)
+    x = np.random.default_rng(0).multivariate_normal(MEAN, COVARIANCE, size=n)
+    denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+
+    @jax.jit
+    @jax.vmap
+    def score(key, x):
+        return sj.log_likelihood(key, sde, denoise, x, divergence=sj.Hutchinson(probes), start=START)
+
+    result = score(jax.random.split(KEY, n), x)
+    exact = np.array([prior_log_prob(sde, latent(one)) for one in x]) + np.trace(growth)
+    errors, claimed = np.asarray(result.value) - exact, np.asarray(result.standard_error)
+    # e^T L e = tr L +- 2 L_12 with equal odds: two numbers leave one random sign a probe
+    np.testing.assert_allclose(errors.std(), 2 * abs(growth[0, 1]) / np.sqrt(probes), rtol=0.1)
+    np.testing.assert_allclose(np.mean(claimed**2), errors.var(), rtol=0.1)
+    assert abs(errors.mean()) < 4 * errors.std() / np.sqrt(n)
+    # it covers all but the draws in which all signs agree, 2 in 256
+    assert np.mean(np.abs(errors) <= 3.1 * claimed) > 0.97
+
+
+def test_an_examples_likelihood_does_not_depend_on_its_batch():
+    sde, denoise = sj.VE(), sj.exact.GaussianDenoiser(sj.VE(), MEAN, COVARIANCE / 100)
+
+    @jax.jit
+    @jax.vmap
+    def score(key, x):
+        return sj.log_likelihood(key, sde, denoise, x)
+
+    keys, x = jax.random.split(KEY, 3), np.array([0.5, -1.1])
+    one, other = score(keys, np.stack([x, 30 * x, -5 * x])), score(keys, np.stack([x, x, x]))
+    assert len(set(map(int, one.evaluations))) > 1
+    for field in ("value", "latent", "evaluations"):
+        np.testing.assert_array_equal(getattr(one, field)[0], getattr(other, field)[0])
+    assert np.all(np.isinf(one.standard_error)), "one probe knows nothing of its own error"
+
+
+@pytest.mark.parametrize(("path", "sde"), [("vp", sj.VP()), ("subvp", sj.SubVP()), ("ve", sj.VE())])
+def test_likelihoods_are_those_of_the_official_code_with_its_probes(golden, path, sde):
+    record = np.load(golden / f"ode_lik_{path}.npz")
+    denoise = sj.denoiser_of(lambda x, t: -x / (sde.alpha(t) ** 2 * 0.25 + sde.variance(t)), sde)
+
+    @jax.jit
+    @jax.vmap
+    def score(x, probe):
+        return sj.log_likelihood(KEY, sde, denoise, x, divergence=Held(probe[None]))
+
+    data = np.asarray(record["data"], float)
+    # the record holds the bits of its signs, 0 or 1
+    probes = {"Rademacher": 2 * record["bpd_epsilon_Rademacher"] - 1, "Gaussian": record["bpd_epsilon_Gaussian"]}
+    for kind, probe in probes.items():
+        result = score(data, np.asarray(probe, float))
+        # images centred to [-1, 1]: -log2 of a cell of 2 / 256; the official tolerance is 1e-5
+        bits = -np.asarray(result.value) / (192 * np.log(2)) + 7
+        np.testing.assert_allclose(bits, record[f"bpd_{kind}_centered"], atol=2e-5)
+        latent = record[f"bpd_z_{kind}_centered"]
+        np.testing.assert_allclose(result.latent, latent, atol=5e-5 * np.abs(latent).max())

@@ -117,24 +117,28 @@ def test_on_gaussian_data_a_trained_network_reaches_the_loss_of_the_exact_denois
     parameterization, times = EDM(0.4), UniformLogSNR(1e-3)
     apply, params = nn.initialized(nn.MLP(width=32, depth=2), images.shape[1:], 0)
 
-    def held_out_loss(denoise) -> float:
-        first, second, third = jax.random.split(jax.random.key(9), 3)
-        x0 = jax.random.multivariate_normal(first, jnp.asarray(mean), jnp.asarray(covariance), (20_000,))
-        keys, t = jax.random.split(second, len(x0)), times.draw(third, len(x0), sde)
-        shaped = x0.reshape(-1, 1, 2, 1)
-        one = lambda key, x, t: denoising_score_matching(key, sde, denoise, x, t, Simple())  # noqa: E731
-        return float(jax.jit(jax.vmap(one))(keys, shaped, t).mean())
-
     def network(params):
         return denoiser(lambda x, noise: apply(params, x, noise), sde, parameterization)
 
+    # The parameters are an argument: XLA on CPU (jaxlib 0.10.2) multiplies large batches wrongly by constants.
+    @jax.jit
+    def held_out(params):
+        def one(key, t):
+            first, second = jax.random.split(key)
+            x0 = jax.random.multivariate_normal(first, mean, covariance).reshape(1, 2, 1)
+            models = network(params), best
+            return [denoising_score_matching(second, sde, model, x0, t, Simple()) for model in models]
+
+        keys = jax.random.split(jax.random.key(9), 4000)
+        losses, exact_losses = jax.vmap(one)(keys, times.draw(jax.random.key(8), len(keys), sde))
+        return losses.mean() / exact_losses.mean()
+
     loss = batch_loss(apply, sde, parameterization, Simple(), times, quantization)
-    optimizer = Adam(3e-3, 50, half_life=400).transformation()
+    optimizer = Adam(1e-2, 50, half_life=150).transformation()
     step = make_step(loss, optimizer, ExponentialAverage(0.99), 0, mesh)
     stream = batches(Arrays(images), batch_size=64, seed=0)
+    before = float(held_out(params))
     start = TrainState.create(params, optimizer)
-    before, floor = held_out_loss(network(params)), held_out_loss(best)
-    state = train(start, step, stream, mesh, 2000, Diary().events(100, 2000), Interruption())
-    after = held_out_loss(network(state.averages))
-    assert before > 1.2 * floor
-    assert floor * 0.999 < after < floor * 1.02
+    state = train(start, step, stream, mesh, 700, Diary().events(100, 700), Interruption())
+    assert before > 1.5
+    assert 0.999 < float(held_out(state.averages)) < 1.05

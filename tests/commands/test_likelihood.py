@@ -1,0 +1,59 @@
+import json
+
+import numpy as np
+import pytest
+
+from sde_jax.commands import likelihood
+from sde_jax.commands.workdir import Workdir, load
+from sde_jax.data import Arrays
+from sde_jax.training import data_mesh
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return load(Workdir(trained), data_mesh())
+
+
+def scored(model, count: int, batch_size: int) -> likelihood.Scores:
+    changes = {"likelihood.batch_size": batch_size, "likelihood.passes": 2}
+    experiment, _ = model.record.experiment.override(changes)
+    record = type(model.record)(experiment, model.record.shape, model.record.levels)
+    source = Arrays(np.random.default_rng(0).integers(0, 17, (4, 8, 8, 1), np.uint8))
+    changed = type(model)(record, model.apply, model.params, model.step)
+    return likelihood.score(changed, source, count, experiment.likelihood.tolerance, seed=3)
+
+
+def test_an_images_score_depends_neither_on_the_batch_nor_on_how_many_are_scored(model):
+    whole, split = scored(model, 4, 16), scored(model, 3, 2)
+    assert whole.bits.shape == (4,)
+    np.testing.assert_allclose(split.bits, whole.bits[:3], rtol=1e-4)
+    np.testing.assert_array_equal(split.evaluations, whole.evaluations[:3])
+
+
+def test_held_out_images_are_scored_with_a_standard_error_over_images(run, sde_jax):
+    outcome = sde_jax("likelihood", "--workdir", run, "--num_examples=4", "--json").done()
+    facts = json.loads(outcome.out)
+    assert facts == json.loads((run / "likelihood.json").read_text())
+    with np.load(run / "likelihood.npz") as arrays:
+        bits = arrays["bits_per_dim"]
+        assert arrays["log_snr"].shape == arrays["noise_level_loss"].shape
+    assert bits.shape == (4,)
+    assert facts["bits_per_dim"] == pytest.approx(bits.mean(), rel=1e-6)
+    assert facts["bits_per_dim_standard_error"] == pytest.approx(bits.std(ddof=1) / 4**0.5, rel=1e-5)
+    assert (facts["images"], facts["checkpoint_step"], facts["seed"]) == (4, 12, 0)
+    assert facts["function_evaluations"] % 6 == 1
+    assert np.isfinite(facts["tolerance_change"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(likelihood, "score", lambda *_: pytest.fail("scored before the flag was looked at"))
+        assert "expected" in sde_jax("likelihood", "--workdir", run, "--num_examples=0").problems[0]
+
+
+def test_a_solver_that_cannot_reach_its_tolerance_is_an_error_and_no_number(tmp_path, sde_jax):
+    limit = "--config.likelihood.tolerance.max_steps=1"
+    sde_jax("train", *sde_jax.tiny, limit, "--workdir", tmp_path).done()
+    outcome = sde_jax("likelihood", "--workdir", tmp_path, "--num_examples=4")
+    assert outcome.code == 3
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("sde-jax: ")]
+    assert "did not reach rtol=0.05, atol=0.05 within 1 steps: loosen the tolerance or raise max_steps" in line
+    assert "Traceback" not in outcome.err
+    assert not list(tmp_path.glob("likelihood*"))

@@ -1,0 +1,150 @@
+import json
+import random
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sde_jax.commands import train
+from sde_jax.data import Arrays, Splits, batches
+from sde_jax.errors import RunError
+from sde_jax.experiment import Experiment, Training
+from sde_jax.nn import MLP
+from sde_jax.training import read_books
+
+LONG = ["--config.training.steps=200", "--config.training.checkpoint_every=9", "--config.training.log_every=1"]
+"""Long enough that a signal finds it at work."""
+EPOCHS = Arrays(np.arange(64, dtype=np.uint8).reshape(16, 2, 2, 1))
+
+
+@dataclass(frozen=True)
+class Few:
+    """Sixteen images, a data set of the user's own."""
+
+    def open(self) -> Splits:
+        return Splits(EPOCHS, EPOCHS, (2, 2, 1), 256)
+
+
+def assert_same_bits(ours, theirs) -> None:
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def test_a_run_that_was_stopped_and_started_again_equals_one_that_was_not_bit_for_bit(tmp_path, sde_jax, state_of):
+    uninterrupted = tmp_path / "uninterrupted"
+    stops = {signal.SIGKILL: random.randint(2, 100), signal.SIGTERM: random.randint(2, 100)}
+    commands = {number: ["train", *sde_jax.tiny, *LONG, "--workdir", tmp_path / number.name] for number in stops}
+    with ThreadPoolExecutor() as pool:
+        stop = lambda n: sde_jax.stop(sde_jax.start(*commands[n]), n, tmp_path / n.name, stops[n])  # noqa: E731
+        outcomes = dict(zip(stops, pool.map(stop, stops), strict=True))
+    assert {number: outcome.code for number, outcome in outcomes.items()} == {signal.SIGKILL: -9, signal.SIGTERM: 75}
+    saved = int(state_of(tmp_path / "SIGTERM").step)
+    assert f"SIGTERM: saved step {saved}; run the same command to continue" in outcomes[signal.SIGTERM].out
+    assert stops[signal.SIGTERM] <= saved < 200
+
+    sde_jax("train", *sde_jax.tiny, *LONG, "--workdir", uninterrupted).done()
+    whole = [(row["step"], row["loss"]) for row in read_books(uninterrupted)]
+    assert [step for step, _ in whole] == list(range(1, 201))
+    for number in stops:
+        resumed = sde_jax(*commands[number]).done()
+        assert number is signal.SIGKILL or f"continuing from step {saved}" in resumed.out
+        assert_same_bits(state_of(tmp_path / number.name), state_of(uninterrupted))
+        assert [(row["step"], row["loss"]) for row in read_books(tmp_path / number.name)] == whole
+
+
+def test_a_run_can_be_made_longer_and_equals_one_that_was_long_from_the_start(run, tmp_path, sde_jax, state_of):
+    longer = ["--config.training.steps=18", "--config.training.checkpoint_every=6"]
+    assert "continuing from step 12" in sde_jax("train", *sde_jax.tiny, *longer, "--workdir", run).done().out
+    sde_jax("train", *sde_jax.tiny, *longer, "--workdir", tmp_path / "other").done()
+    assert_same_bits(state_of(run), state_of(tmp_path / "other"))
+
+
+def test_a_run_that_is_done_is_left_as_it_is(run, sde_jax, contents):
+    before = contents(run / "checkpoints")
+    outcome = sde_jax("train", *sde_jax.tiny, "--workdir", run).done()
+    assert "trained to step 12 already; raise --config.training.steps" in outcome.out
+    assert contents(run / "checkpoints") == before
+
+
+def test_the_resolved_config_stands_beside_and_inside_the_checkpoints(trained):
+    record = json.loads((trained / "config.json").read_text())
+    assert record["experiment"]["network"] == {"type": "MLP", "width": 16, "depth": 1, "dropout": 0.0}
+    assert (record["shape"], record["levels"]) == ([8, 8, 1], 17)
+    inside = json.loads((trained / "checkpoints" / "12" / "record" / "metadata").read_text())
+    assert inside == {"run": record, "data_position": 12 * 16}
+
+
+def test_progress_shows_loss_rate_and_time_left(tmp_path, sde_jax):
+    shown = sde_jax("train", *sde_jax.tiny, "--workdir", tmp_path / "run").done().err
+    assert "12/12" in shown
+    assert "loss" in shown
+    assert "images/s" in shown
+
+
+def test_a_relative_directory_is_relative_to_where_the_command_runs(tmp_path, monkeypatch, sde_jax):
+    monkeypatch.chdir(tmp_path)
+    sde_jax("train", *sde_jax.tiny, "--workdir", "runs/a").done()
+    assert (tmp_path / "runs" / "a" / "checkpoints" / "12").is_dir()
+
+
+def test_a_dry_run_shows_config_parameters_mesh_and_memory_and_writes_nothing(tmp_path, sde_jax):
+    shown = (
+        sde_jax("train", *sde_jax.tiny, "--workdir", tmp_path / "run", "--dry_run", "--config.sde.beta_max=15")
+        .done()
+        .out
+    )
+    assert list(tmp_path.iterdir()) == []
+    for expected in ('"beta_max": 15.0', "entry/kernel", "Total: 23,344", "'held_out': 297", "'data': 1", "MiB"):
+        assert expected in shown
+
+
+def poisoned(image: int):
+    """A loss that is not a number whenever a batch holds this image of `EPOCHS`."""
+
+    def make(*_):
+        def loss(params, key, batch):
+            bad = jnp.any(jnp.all(batch["image"] == EPOCHS[image]["image"], axis=(1, 2, 3)))
+            return jnp.where(bad, jnp.nan, 1.0) * sum(jnp.mean(jnp.square(p)) for p in params["exit"].values())
+
+        return loss
+
+    return make
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_names_the_batch_and_is_never_saved(tmp_path, monkeypatch):
+    training = Training(steps=8, batch_size=2, log_every=3, checkpoint_every=1)
+    experiment = Experiment(data=Few(), network=MLP(width=4, depth=1), training=training)
+    stream = batches(EPOCHS, batch_size=2, seed=0)
+    order = [next(stream)["index"].tolist() for _ in range(8)]
+    monkeypatch.setattr(train, "batch_loss", poisoned(order[4][1]))
+    with pytest.raises(RunError) as raised:
+        train.run(experiment, tmp_path)
+    assert str(raised.value).startswith("step 5: loss nan")
+    assert str(order[4]) in str(raised.value)
+    assert max(int(path.name) for path in (tmp_path / "checkpoints").iterdir()) == 4
+    assert [row["step"] for row in read_books(tmp_path)] == [1, 2, 3, 4]
+
+
+def test_a_run_that_diverges_ends_with_code_3_and_one_line(tmp_path, sde_jax):
+    extreme = ["--config.training.optimizer.learning_rate=1e30", "--config.training.optimizer.warmup=0"]
+    outcome = sde_jax("train", *sde_jax.tiny, *extreme, "--workdir", tmp_path)
+    assert outcome.code == 3
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("sde-jax: ")]
+    assert "from the training examples [" in line
+    assert "Traceback" not in outcome.err
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_a_component_of_the_users_own_trains_and_resumes(tmp_path):
+    def experiment(steps: int) -> Experiment:
+        training = Training(steps=steps, batch_size=2, log_every=2, checkpoint_every=2)
+        return Experiment(data=Few(), network=MLP(width=4, depth=1), training=training)
+
+    assert train.run(experiment(2), tmp_path) == 0
+    assert train.run(experiment(4), tmp_path) == 0
+    assert [row["step"] for row in read_books(tmp_path)] == [2, 4]

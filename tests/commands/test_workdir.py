@@ -1,0 +1,138 @@
+import json
+import os
+import shutil
+
+import pytest
+
+READERS = ["sample", "likelihood", "report"]
+
+
+def damaged(run, **changes) -> None:
+    """Change entries of a run's config.json, given by their dotted path."""
+    data = json.loads((run / "config.json").read_text())
+    for path, value in changes.items():
+        node = data
+        *parents, leaf = path.split("__")
+        for parent in parents:
+            node = node[parent]
+        node[leaf] = value
+    (run / "config.json").write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_without_a_run_there_is_nothing_to_read(command, tmp_path, sde_jax):
+    (line,) = sde_jax(command, "--workdir", tmp_path / "nowhere").problems
+    assert line == f"{tmp_path / 'nowhere'}: no run there (no config.json); train first, or check --workdir"
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("command", ["sample", "likelihood"])
+def test_before_the_first_checkpoint_there_is_nothing_to_use(command, run, sde_jax):
+    shutil.rmtree(run / "checkpoints")
+    assert sde_jax(command, "--workdir", run).problems == [f"{run}: no checkpoint there yet; train first"]
+    (run / "checkpoints").mkdir()
+    (line,) = sde_jax(command, "--workdir", run).problems
+    assert line == f"{run / 'checkpoints'}: no checkpoint there yet; train first"
+
+
+@pytest.mark.parametrize("command", ["train", "run"])
+def test_a_directory_of_another_config_is_refused_and_left_as_it_is(command, run, sde_jax, contents):
+    before = contents(run)
+    (line,) = sde_jax(command, *sde_jax.tiny, "--config.network.width=32", "--workdir", run).problems
+    assert line == (
+        f"{run}: holds a run of another config (experiment.network.width = 16 there, 32 here); "
+        "choose another --workdir, or remove this one"
+    )
+    assert contents(run) == before
+
+
+def test_a_directory_that_cannot_be_written_is_refused(tmp_path, sde_jax):
+    (tmp_path / "file").write_text("kept")
+    for place in (tmp_path / "file", tmp_path / "file" / "run"):
+        (line,) = sde_jax("train", *sde_jax.tiny, "--workdir", place).problems
+        assert line.startswith(f"{place / 'config.json'}: cannot be written (")
+        assert line.endswith("choose another place")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_read_only_directory_is_refused(tmp_path, sde_jax):
+    tmp_path.chmod(0o500)
+    (line,) = sde_jax("train", *sde_jax.tiny, "--workdir", tmp_path).problems
+    assert "Permission denied" in line
+
+
+def test_an_output_that_cannot_be_written_is_refused(run, sde_jax):
+    before = set(run.iterdir())
+    for command in (["sample", "--num_samples=2"], ["report"]):
+        (line,) = sde_jax(*command, "--workdir", run, "--output", run / "config.json" / "x").problems
+        assert "cannot be written" in line
+    assert set(run.iterdir()) == before
+
+
+@pytest.mark.parametrize("text", ['{"exp', "", "[]", "3", "null", "{}", '{"experiment": {}}', "\x00", "[" * 100_000])
+@pytest.mark.parametrize("command", [*READERS, "train"])
+def test_a_damaged_config_json_is_named_and_left_as_it_is(command, text, run, sde_jax, contents):
+    (run / "config.json").write_text(text)
+    before = contents(run)
+    arguments = sde_jax.tiny if command == "train" else []
+    (line,) = sde_jax(command, *arguments, "--workdir", run).problems
+    assert line.startswith(f"{run / 'config.json'}: ")
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"experiment__sde": {"type": "os.system", "command": "touch executed"}}, "'os.system': no such GaussianPath"),
+        ({"experiment__sde": {"type": "subprocess.Popen", "args": ["touch", "executed"]}}, "no such GaussianPath"),
+        ({"experiment__network": {"type": "builtins.exec"}}, "'builtins.exec': no such Architecture"),
+        ({"experiment": 3}, "config.experiment = 3: expected the name or the fields of Experiment"),
+        ({"experiment__network__width": 7}, "expected an even width"),
+        ({"experiment__network__width": "x"}, "config.experiment.network.width = 'x': expected int"),
+        ({"experiment__surprise": 1}, "config.experiment.surprise: no such setting"),
+        ({"shape": [8, 8]}, "expected [height, width, channels]"),
+        ({"shape": [0, 8, 1]}, "expected [height, width, channels]"),
+        ({"shape": ["a"]}, "config.shape = ['a']: expected tuple[int, ...]"),
+        ({"levels": 1}, "2 to 256"),
+        ({"levels": None}, "config.levels = None: expected int"),
+    ],
+)
+def test_a_config_json_that_says_something_else_is_refused_and_nothing_in_it_is_run(
+    changes, told, run, tmp_path, monkeypatch, sde_jax
+):
+    monkeypatch.chdir(tmp_path)
+    damaged(run, **changes)
+    assert told in "\n".join(sde_jax("sample", "--workdir", run).problems)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_config_json_that_does_not_belong_to_the_checkpoint_is_refused(run, sde_jax):
+    damaged(run, shape=[16, 16, 1])
+    (line,) = sde_jax("sample", "--workdir", run).problems
+    assert "averages/entry/kernel: float32 [64, 16] there, float32 [256, 16] expected" in line
+
+
+@pytest.mark.parametrize("command", ["sample", "train"])
+def test_a_damaged_newest_checkpoint_is_told_in_one_line_and_the_one_before_can_be_used(
+    command, run, sde_jax, contents
+):
+    newest = run / "checkpoints" / "12"
+    for path in (newest / "state" / "d").iterdir():
+        path.write_bytes(path.read_bytes()[:-10])
+    before = contents(run / "checkpoints")
+    arguments = [*sde_jax.tiny, "--config.training.steps=14"] if command == "train" else ["--num_samples=2"]
+    (line,) = sde_jax(command, *arguments, "--workdir", run).problems
+    assert line.startswith(f"{newest}: damaged (state/d/")
+    assert line.endswith("remove this directory to go on from the checkpoint before it")
+    assert contents(run / "checkpoints") == before
+    shutil.rmtree(newest)
+    outcome = sde_jax(command, *arguments, "--workdir", run).done()
+    assert "continuing from step 8" in outcome.out or "checkpoint_step              8" in outcome.out
+
+
+def test_sampling_leaves_a_checkpoint_that_is_being_saved_alone(run, sde_jax):
+    unfinished = run / "checkpoints" / "16" / "state"
+    unfinished.mkdir(parents=True)
+    sde_jax("sample", "--workdir", run, "--num_samples=2").done()
+    assert unfinished.is_dir()

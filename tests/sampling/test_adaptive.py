@@ -1,0 +1,75 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+import sde_jax as sj
+
+PATHS = [sj.VP(), sj.SubVP(), sj.VE()]
+MEAN, COVARIANCE = np.array([0.5, -1.0]), np.array([[0.4, 0.15], [0.15, 0.2]])
+SPECTRUM, BASIS = np.linalg.eigh(COVARIANCE)
+TIGHT = sj.Tolerance(rtol=1e-9, atol=1e-9)
+
+
+def name(value):
+    return type(value).__name__
+
+
+@pytest.mark.parametrize("sde", PATHS, ids=name)
+def test_the_probability_flow_transports_a_gaussian_exactly(sde):
+    def transported(x, start, t):
+        """alpha mean and, along every eigenvector, the same number of standard deviations from it."""
+        deviations = [jnp.sqrt(sde.alpha(u) ** 2 * SPECTRUM + sde.variance(u)) for u in (start, t)]
+        z = BASIS.T @ (x - sde.alpha(start) * MEAN) * deviations[1] / deviations[0]
+        return sde.alpha(t) * MEAN + BASIS @ z
+
+    denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+    grid = jnp.array([1.0, 0.7, 0.3, 0.01])
+    x = sde.prior_sample(jax.random.key(0), (2,))
+    solution = sj.ProbabilityFlow(TIGHT).solve(jax.random.key(1), x, grid, 4, sde=sde, denoise=denoise)
+    expected = np.stack([transported(x, 1.0, t) for t in grid])
+    np.testing.assert_allclose(solution.trajectory, expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(solution.trajectory[-1], solution.x)
+
+
+@pytest.mark.parametrize("sde", [sj.SubVP()], ids=name)
+def test_the_probability_flow_of_a_mixture_in_one_dimension_keeps_every_quantile(sde):
+    weights, means, variances = np.array([0.3, 0.7]), np.array([-1.0, 1.0]), np.array([0.1, 0.04])
+
+    def quantile(x, t):
+        alpha, variance = float(sde.alpha(t)), float(sde.variance(t))
+        return np.sum(weights * scipy.stats.norm.cdf(x, alpha * means, np.sqrt(alpha**2 * variances + variance)))
+
+    denoise = sj.exact.MixtureDenoiser(sde, weights, means[:, None], variances)
+    solver, grid = sj.ProbabilityFlow(TIGHT), jnp.array([1.0, 0.01])
+    starts = jnp.array([[-1.3], [0.1], [2.0]]) * float(sde.sigma(1.0))
+    ends = jax.vmap(lambda x: solver.solve(jax.random.key(0), x, grid, 0, sde=sde, denoise=denoise).x)(starts)
+    for start, end in zip(starts, ends, strict=True):
+        np.testing.assert_allclose(quantile(end[0], 0.01), quantile(start[0], 1.0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("churn", [0.5, pytest.param(1.0, marks=pytest.mark.slow)])
+def test_the_adaptive_reverse_sde_has_the_moments_of_the_data(churn):
+    sde, n, end = sj.VP(), 1000, 0.01
+    solver = sj.ReverseSDE(churn=churn, tolerance=sj.Tolerance(rtol=0.03, atol=0.03))
+    denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+    keys = jax.random.split(jax.random.key(0), n)
+    x = np.asarray(jax.jit(lambda keys: sj.sample(keys, solver, sde, denoise, [1.0, end], (2,)).x)(keys))
+    alpha, variance = float(sde.alpha(end)), float(sde.variance(end))
+    exact = alpha**2 * COVARIANCE + variance * np.eye(2)
+    variances = np.diag(exact)
+    error = np.sqrt((np.outer(variances, variances) + exact**2) / n)  # of a sample covariance
+    np.testing.assert_array_less(np.abs(x.mean(0) - alpha * MEAN), 4 * np.sqrt(variances / n))
+    np.testing.assert_array_less(np.abs(np.cov(x.T) - exact), 4 * error)
+
+
+@pytest.mark.parametrize("solver", [sj.ProbabilityFlow, pytest.param(sj.ReverseSDE, marks=pytest.mark.slow)])
+def test_a_tolerance_out_of_reach_raises_instead_of_returning_samples(solver):
+    solver = solver(tolerance=sj.Tolerance(rtol=1e-6, atol=1e-6, max_steps=5))
+    denoise = sj.exact.GaussianDenoiser(sj.VP(), MEAN, COVARIANCE)
+    draw = jax.jit(lambda keys: sj.sample(keys, solver, sj.VP(), denoise, sj.grids.uniform(5), (2,)).x)
+    with pytest.raises(
+        RuntimeError, match=r"did not reach rtol=1e-06, atol=1e-06 within 5 steps: loosen the tolerance"
+    ):
+        jax.block_until_ready(draw(jax.random.split(jax.random.key(0), 2)))

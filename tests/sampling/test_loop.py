@@ -1,0 +1,164 @@
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sde_jax as sj
+from sde_jax.sampling.grids import frames_of
+
+SDE = sj.VP()
+DENOISE = sj.exact.GaussianDenoiser(SDE, np.array([0.5, -1.0]), np.array([[0.4, 0.15], [0.15, 0.2]]))
+PC = sj.PredictorCorrector(corrector=sj.Langevin(steps=2))
+ROUGH = sj.ReverseSDE(tolerance=sj.Tolerance(rtol=0.1, atol=0.1))
+
+
+def keys(n, seed=0):
+    return jax.random.split(jax.random.key(seed), n)
+
+
+def name(value):
+    return type(value).__name__
+
+
+@pytest.mark.parametrize("solver", [PC, sj.ProbabilityFlow(), pytest.param(ROUGH, marks=pytest.mark.slow)], ids=name)
+def test_a_sample_depends_on_its_key_alone(solver):
+    draw = jax.jit(lambda keys: sj.sample(keys, solver, SDE, DENOISE, sj.grids.uniform(20), (2,)))
+    three = draw(keys(3))
+    np.testing.assert_allclose(draw(keys(3)[1:2]).x, three.x[1:2], rtol=1e-12)
+    np.testing.assert_array_equal(draw(keys(3)[::-1]).x, three.x[::-1])
+    np.testing.assert_array_equal(draw(keys(3)[::-1]).evaluations, three.evaluations[::-1])
+
+
+@pytest.mark.slow
+def test_samples_do_not_depend_on_the_number_of_devices():
+    program = """
+import jax, numpy as np, sde_jax as sj
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+jax.config.update("jax_enable_x64", True)
+mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+sde = sj.VP()
+denoise = sj.exact.GaussianDenoiser(sde, 0.3, 0.25)
+keys = jax.random.split(jax.random.key(0), 16)
+for solver in (sj.PredictorCorrector(), sj.ProbabilityFlow()):
+    draw = jax.jit(lambda keys: sj.sample(keys, solver, sde, denoise, sj.grids.uniform(10), (3,)).x)
+    spread = draw(jax.device_put(keys, NamedSharding(mesh, PartitionSpec("data"))))
+    assert len(spread.sharding.device_set) == 8, spread.sharding
+    np.testing.assert_allclose(spread, draw(keys), rtol=1e-9, atol=1e-12)
+"""
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=300)
+
+
+@pytest.mark.parametrize("solver", [sj.EulerMaruyama(), PC, sj.ProbabilityFlow(), ROUGH], ids=name)
+def test_evaluations_are_the_calls_of_the_denoiser(solver):
+    calls = []
+
+    def counted(x, t):
+        jax.debug.callback(lambda: calls.append(1))
+        return DENOISE(x, t)
+
+    draw = jax.jit(lambda keys: sj.sample(keys, solver, SDE, counted, sj.grids.uniform(7), (2,), frames=3))
+    samples = jax.block_until_ready(draw(keys(1)))
+    jax.effects_barrier()
+    assert len(calls) == samples.evaluations[0] >= 7
+
+
+def test_the_last_noise_is_kept_or_left_out_as_asked():
+    x, grid = jnp.array([0.3, -0.2]), jnp.array([0.6, 0.4])
+    for solver in (sj.Ancestral(), sj.PredictorCorrector()):
+        noisy = type(solver)(noise_free=False)
+        step, _ = solver.step(jax.random.fold_in(keys(1)[0], 0), x, *grid, solver.init(x), sde=SDE, denoise=DENOISE)
+        for form, expected in ((solver, step.mean), (noisy, step.x)):
+            solution = form.solve(keys(1)[0], x, grid, 1, sde=SDE, denoise=DENOISE)
+            np.testing.assert_allclose(solution.x, expected, rtol=1e-12)
+            np.testing.assert_array_equal(solution.trajectory[0], solution.x)
+        assert not np.allclose(step.x, step.mean)
+
+
+@pytest.mark.parametrize(
+    "solver", [sj.ReverseDiffusion(), *(pytest.param(s, marks=pytest.mark.slow) for s in (sj.ProbabilityFlow(), ROUGH))]
+)
+def test_the_trajectory_runs_from_the_prior_to_the_sample(solver):
+    def draw(frames):
+        return jax.jit(lambda keys: sj.sample(keys, solver, SDE, DENOISE, sj.grids.uniform(4), (2,), frames))(keys(2))
+
+    whole, nothing = draw(5), draw(0)
+    assert whole.trajectory.shape == (2, 5, 2)
+    assert nothing.trajectory.shape == (2, 0, 2)
+    np.testing.assert_allclose(nothing.x, whole.x, rtol=1e-9)
+    np.testing.assert_array_equal(whole.trajectory[:, -1], whole.x)
+    prior = jax.vmap(lambda key: SDE.prior_sample(jax.random.split(key)[0], (2,)))(keys(2))
+    np.testing.assert_allclose(whole.trajectory[:, 0], prior, rtol=1e-12)
+
+
+def test_the_frames_are_spread_evenly_and_end_with_the_last():
+    np.testing.assert_array_equal(frames_of(4, 5), [0, 1, 2, 3, 4])
+    np.testing.assert_array_equal(frames_of(100, 5), [0, 25, 50, 75, 100])
+    np.testing.assert_array_equal(frames_of(100, 1), [100])
+    assert frames_of(100, 0).size == 0
+
+
+def test_one_compilation_serves_every_key_and_every_parameter():
+    traces = []
+
+    @jax.jit
+    def draw(keys, sde, mean):
+        traces.append(1)
+        return sj.sample(keys, sj.EulerMaruyama(), sde, lambda x, t: mean + 0 * x, sj.grids.uniform(3), (2,)).x
+
+    first = draw(keys(2), sj.VP(), jnp.zeros(2))
+    second = draw(keys(2, seed=1), sj.VP(beta_min=0.2, beta_max=10.0), jnp.ones(2))
+    assert len(traces) == 1
+    assert not np.allclose(first, second)
+
+
+def test_a_grid_may_be_an_argument_of_a_compiled_function():
+    def draw(grid):
+        return sj.sample(keys(2), sj.Ancestral(), SDE, DENOISE, grid, (2,)).x
+
+    grid = sj.grids.uniform(3)
+    np.testing.assert_allclose(jax.jit(draw)(grid), draw(grid), rtol=1e-12)
+
+
+def test_the_uniform_grid_falls_in_equal_steps():
+    np.testing.assert_allclose(sj.grids.uniform(4, end=0.2), [1.0, 0.8, 0.6, 0.4, 0.2])
+    assert sj.grids.uniform(1000)[-1] == 1e-3
+
+
+@pytest.mark.parametrize(("steps", "end"), [(0, 1e-3), (10, 1.0), (10, -0.1), (10, float("nan"))])
+def test_a_uniform_grid_without_steps_is_refused(steps, end):
+    with pytest.raises(sj.InputError, match="expected steps >= 1 and 0 <= end < 1"):
+        sj.grids.uniform(steps, end)
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        [0.0, 1.0],
+        [1.0, 0.5, 0.5],
+        [1.1, 0.5],
+        [1.0, -0.1],
+        [1.0, float("nan"), 0.1],
+        [1.0],
+        [[1.0, 0.5]],
+        [1, 0],
+    ],
+    ids=str,
+)
+def test_a_grid_that_does_not_fall_within_the_unit_interval_is_refused(grid):
+    with pytest.raises(sj.InputError, match=r"grid .*expected"):
+        sj.sample(keys(1), sj.EulerMaruyama(), SDE, DENOISE, np.array(grid), (2,))
+
+
+@pytest.mark.parametrize(
+    "denoise",
+    [lambda x, t: x[:1], lambda x, t: x[None], lambda x, t: x.astype(jnp.float32), lambda x, t: (x, x)],
+    ids=["shorter", "batched", "float32", "pair"],
+)
+def test_a_denoiser_that_changes_shape_or_type_is_refused(denoise):
+    with pytest.raises(sj.InputError, match="expected the same shape and type"):
+        sj.sample(keys(1), sj.EulerMaruyama(), SDE, denoise, sj.grids.uniform(3), (2,))

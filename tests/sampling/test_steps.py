@@ -1,0 +1,170 @@
+"""Single steps and their accumulation, by moments that are propagated exactly: no sampling error."""
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+import pytest
+
+import sde_jax as sj
+from sde_jax.sampling import FixedGridSolver, Step
+from sde_jax.testing import Moments, check_solver, marginal, moments
+
+PATHS = [sj.VP(), sj.SubVP(), sj.VE()]
+MEAN, COVARIANCE = np.array([0.5, -1.0]), np.array([[0.4, 0.15], [0.15, 0.2]])
+PREDICTORS = [sj.EulerMaruyama(), sj.ReverseDiffusion(), sj.Ancestral()]
+
+
+def name(value):
+    return type(value).__name__
+
+
+@pytest.mark.parametrize("solver", [*PREDICTORS, sj.EulerMaruyama(churn=0.0), sj.ReverseDiffusion(churn=0.0)], ids=str)
+def test_every_sampler_converges_to_the_data_with_weak_order_one(solver):
+    check_solver(solver, order=1)
+
+
+@pytest.mark.parametrize(
+    ("solver", "sde"),
+    [
+        (sj.EulerMaruyama(churn=0.5), sj.SubVP()),
+        (sj.ReverseDiffusion(churn=0.5), sj.VE(sigma_min=0.1, sigma_max=3.0)),
+        (sj.Ancestral(), sj.VE(sigma_min=0.1, sigma_max=3.0)),
+    ],
+    ids=name,
+)
+def test_every_sampler_converges_on_other_paths_and_with_any_churn(solver, sde):
+    check_solver(solver, order=1, sde=sde, steps=(64, 512), end=0.2)
+
+
+@pytest.mark.parametrize("sde", PATHS, ids=name)
+def test_ancestral_sampling_of_a_known_example_is_exact_in_any_number_of_steps(sde):
+    grids = [np.array([1.0, 0.2]), np.array([1.0, 0.7, 0.65, 0.2])]
+    exact = marginal(sde, MEAN, np.zeros((2, 2)), 0.2)
+    for reached in moments(sj.Ancestral(), sde, MEAN, np.zeros((2, 2)), grids):
+        for ours, theirs in zip(reached, exact, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("sde", [sj.VP(), sj.SubVP()], ids=name)
+def test_ancestral_sampling_down_to_time_zero_ends_at_the_estimate_itself(sde):
+    (step, _) = sj.Ancestral().step(
+        jax.random.key(0), np.array([2.0, -1.0]), 0.3, 0.0, (), sde=sde, denoise=lambda x, t: MEAN
+    )
+    np.testing.assert_allclose(step.x, MEAN, rtol=1e-12)
+    np.testing.assert_allclose(step.mean, MEAN, rtol=1e-12)
+
+
+@pytest.mark.parametrize("solver", [sj.EulerMaruyama(churn=0.0), sj.ReverseDiffusion(churn=0.0)], ids=name)
+def test_without_churn_a_step_draws_nothing(solver):
+    denoise = sj.exact.GaussianDenoiser(sj.VP(), MEAN, COVARIANCE)
+    step, _ = solver.step(jax.random.key(0), MEAN, 0.5, 0.4, (), sde=sj.VP(), denoise=denoise)
+    np.testing.assert_array_equal(step.x, step.mean)
+
+
+@dataclass(frozen=True)
+class Corrections(FixedGridSolver):
+    """The corrector alone, at the time where each step starts."""
+
+    corrector: sj.Langevin
+
+    def step(self, key, x, t, s, state, *, sde, denoise):
+        return self.corrector.correct(key, x, t, (t, s), sde=sde, denoise=denoise), state
+
+
+def langevin_stationary(sde, snr, t, s):
+    """For x <- x (1 - e / V) + sqrt(2 e) z the variance V / (1 - e / (2 V)) is stationary, along every eigenvector."""
+    mean, covariance = marginal(sde, MEAN, COVARIANCE, t)
+    variances, basis = np.linalg.eigh(covariance)
+    e = 2 * (float(sde.alpha(t) / sde.alpha(s)) * snr * float(sde.sigma(t))) ** 2
+    return Moments(mean, basis * (variances / (1 - e / (2 * variances))) @ basis.T)
+
+
+@pytest.mark.parametrize("sde", PATHS, ids=name)
+def test_langevin_dynamics_leaves_its_stationary_distribution_as_it_is(sde):
+    t, s, snr = 0.3, 0.25, 0.4
+    start = langevin_stationary(sde, snr, t, s)
+    solver = Corrections(sj.Langevin(snr=snr, steps=3))
+    (reached,) = moments(solver, sde, MEAN, COVARIANCE, [np.array([t, s])], start)
+    for ours, theirs in zip(reached, start, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
+@pytest.mark.parametrize("predictor", PREDICTORS, ids=name)
+@pytest.mark.parametrize("sde", PATHS, ids=name)
+def test_every_predictor_with_langevin_on_every_path_has_the_moments_of_the_data(sde, predictor):
+    # Langevin's own bias in a variance V is below e / V / 2 <= snr^2; the rest is the predictor's, of first order
+    grid = sde_grid(sde, 128)
+    solver = sj.PredictorCorrector(predictor, sj.Langevin(snr=0.1))
+    (reached,) = moments(solver, sde, MEAN, COVARIANCE, [grid])
+    exact = marginal(sde, MEAN, COVARIANCE, grid[-1])
+    np.testing.assert_allclose(reached.mean, exact.mean, atol=0.005)
+    np.testing.assert_allclose(reached.covariance, exact.covariance, atol=0.025)
+
+
+def sde_grid(sde, steps, end=0.05):
+    """Return times with equal steps in log-SNR."""
+    log_snr = np.linspace(sde.log_snr(1.0), sde.log_snr(end), steps + 1)
+    return np.array([1.0, *map(float, jax.vmap(sde.time_of)(log_snr[1:-1])), end])
+
+
+@pytest.mark.parametrize("setting", [{"snr": 0.0}, {"snr": -1.0}, {"steps": 0}])
+def test_a_corrector_that_would_not_move_is_refused(setting):
+    with pytest.raises(sj.InputError, match="expected snr > 0 and steps >= 1"):
+        sj.Langevin(**setting)
+
+
+@pytest.fixture
+def replay(monkeypatch):
+    """Let every normal draw return recorded noise."""
+
+    def start(noise):
+        monkeypatch.setattr(jax.random, "normal", lambda key, shape, dtype: noise)
+
+    return start
+
+
+def record_of(golden, path):
+    record = dict(np.load(golden / f"steps_{path}.npz"))
+    return {key: np.asarray(value, float) for key, value in record.items()}
+
+
+@pytest.mark.parametrize(("path", "sde"), [("vp", sj.VP()), ("subvp", sj.SubVP()), ("ve", sj.VE())])
+def test_euler_maruyama_steps_as_the_official_code(golden, replay, path, sde):
+    record = record_of(golden, path)
+    replay(record["euler_maruyama_pf0_noise"][0])
+    late = record["t"] >= 0.01  # below, the record has lost digits
+
+    def step(x, t, score):
+        denoise = sj.denoiser_of(lambda x, t: score, sde)
+        return sj.EulerMaruyama().step(jax.random.key(0), x, t, t - 1e-3, (), sde=sde, denoise=denoise)[0]
+
+    steps = [step(*given) for given in zip(record["x"], record["t"], record["score"], strict=True)]
+    for ours, theirs in (("mean", "xmean"), ("x", "x")):
+        got = np.stack([getattr(s, ours)[n] if ours == "x" else s.mean for n, s in enumerate(steps)])[late]
+        expected = record[f"euler_maruyama_pf0_{theirs}"][late]
+        np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("solver", "method"),
+    [
+        (sj.ReverseDiffusion(), "reverse_diffusion_pf0"),
+        (sj.ReverseDiffusion(churn=0.0), "reverse_diffusion_pf1"),
+        (sj.Ancestral(), "ancestral_sampling_pf0"),
+        (Corrections(sj.Langevin(snr=0.16)), "ald_n1"),
+    ],
+    ids=["reverse_diffusion", "reverse_diffusion_flow", "ancestral", "langevin"],
+)
+def test_steps_on_ve_are_those_of_the_official_code(golden, replay, solver, method):
+    # On VE the official tables are our transition between t = (i - 1) / 999 and i / 999, where i rounds 999 t down.
+    record, sde = record_of(golden, "ve"), sj.VE()
+    for n in np.flatnonzero(record["t"] > 1 / 999):
+        replay(record[f"{method}_noise"][0, n])
+        t, x = record["t"][n], record["x"][n]
+        t = t if isinstance(solver, Corrections) else int(np.float32(t) * np.float32(999)) / 999
+        denoise = sj.denoiser_of(lambda x, t, n=n: record["score"][n], sde)
+        step = solver.step(jax.random.key(0), x, t, t - 1 / 999, (), sde=sde, denoise=denoise)[0]
+        assert isinstance(step, Step)
+        for ours, theirs in ((step.mean, "xmean"), (step.x, "x")):
+            np.testing.assert_allclose(ours, record[f"{method}_{theirs}"][n], rtol=1e-4, atol=1e-4 * np.abs(x).max())

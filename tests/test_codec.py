@@ -1,0 +1,174 @@
+import dataclasses
+import json
+import subprocess
+
+import pytest
+
+from sde_jax import likelihood, nn, objective, prediction, sampling, sde
+from sde_jax.codec import components, decode, encode
+from sde_jax.data import Dataset, Digits, Images
+from sde_jax.errors import InputError
+from sde_jax.experiment import Experiment, Sampler, Training
+
+PROTOCOLS = [
+    (sde.GaussianPath, {"VP", "SubVP", "VE"}),
+    (nn.Architecture, {"MLP", "NCSNpp"}),
+    (prediction.Parameterization, {"Epsilon", "X0", "V", "ScoreFunction", "EDM"}),
+    (objective.Weighting, {"Simple", "Likelihood", "EDMWeighting"}),
+    (objective.Times, {"Uniform", "UniformLogSNR"}),
+    (likelihood.Divergence, {"Exact", "Hutchinson"}),
+    (Dataset, {"Digits", "Images"}),
+    (
+        sampling.Solver,
+        {"EulerMaruyama", "ReverseDiffusion", "Ancestral", "PredictorCorrector", "ProbabilityFlow", "ReverseSDE"},
+    ),
+    (sampling.Corrector, {"Langevin"}),
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Own(sde.VP):
+    """A process of a user's own."""
+
+    extra: float = 1.0
+
+
+@pytest.mark.parametrize(("protocol", "names"), PROTOCOLS, ids=lambda value: getattr(value, "__name__", ""))
+def test_the_components_of_a_protocol_are_what_its_package_exports(protocol, names):
+    assert components(protocol).keys() == names
+
+
+@pytest.mark.parametrize(("protocol", "_"), PROTOCOLS, ids=lambda value: getattr(value, "__name__", ""))
+def test_every_component_comes_back_from_its_json(protocol, _):
+    for cls in components(protocol).values():
+        value = cls(path="images.zip") if cls is Images else cls()
+        data = json.loads(json.dumps(encode(value)))
+        assert data["type"] == cls.__name__
+        assert decode(protocol, data) == (value, [])
+
+
+def test_a_component_that_exists_already_stands_for_its_fields():
+    assert decode(sde.GaussianPath, sde.VE(0.1, 30.0)) == (sde.VE(0.1, 30.0), [])
+
+
+def test_the_fields_of_a_component_that_exists_already_are_checked_too():
+    value, problems = decode(Training, Training(steps=2.5, flip="true"))  # type: ignore[arg-type]
+    assert value.flip is True
+    assert len(problems) == 1
+    assert problems[0].startswith("value.steps = 2.5: expected int")
+
+
+@pytest.mark.parametrize("value", [sde.VP, nn.MLP(), 3, None, [], object()])
+def test_what_does_not_fit_a_protocol_is_refused(value):
+    decoded, problems = decode(sde.GaussianPath, value, sde.VE())
+    assert decoded == sde.VE()
+    assert len(problems) == 1
+    assert "expected the name or the fields of GaussianPath" in problems[0]
+
+
+def test_what_is_left_out_is_taken_from_the_current_value():
+    assert decode(sde.GaussianPath, {"sigma_max": 20}, sde.VE(0.1, 30.0)) == (sde.VE(0.1, 20.0), [])
+
+
+def test_a_component_of_another_class_starts_from_its_own_defaults():
+    assert decode(sde.GaussianPath, {"type": "VE", "sigma_max": 20}, sde.VP(1.0, 30.0)) == (sde.VE(0.01, 20.0), [])
+
+
+def test_text_is_read_as_the_type_of_the_setting():
+    data = {"steps": "7", "flip": "true", "optimizer": {"learning_rate": "1e-3"}}
+    value, problems = decode(Training, data)
+    assert (value.steps, value.flip, value.optimizer.learning_rate, problems) == (7, True, 1e-3, [])
+    for text, numbers in (("(1, 2)", (1, 2)), ("[4]", (4,)), ("1,2,3", (1, 2, 3)), ("()", ())):
+        assert decode(tuple[int, ...], text) == (numbers, [])
+
+
+def test_every_problem_is_found_at_once_in_the_order_of_the_data():
+    data = {"steps": "many", "optimzer": {}, "flip": "perhaps", "average": {"decay": 2}, "keep": 0}
+    value, problems = decode(Training, data, Training(steps=5), "training")
+    assert value == Training(steps=5)
+    assert [problem.split(":")[0] for problem in problems] == [
+        "training.steps = 'many'",
+        "training.optimzer",
+        "training.flip = 'perhaps'",
+        "training.average",
+        "training",
+    ]
+    assert "did you mean optimizer?" in problems[1]
+    assert "expected 0 <= decay < 1" in problems[3]
+    assert "keep = 0: expected 1 or more" in problems[4]
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", float("nan"), float("inf")])
+def test_numbers_that_json_does_not_know_are_refused(number):
+    _, problems = decode(sde.GaussianPath, {"beta_max": number}, sde.VP())
+    assert len(problems) == 1
+    assert "finite number" in problems[0]
+
+
+def test_a_missing_field_is_named():
+    value, problems = decode(Sampler, {"steps": 3})
+    assert (value, problems) == (None, ["value.solver: missing; expected Solver"])
+
+
+def test_a_new_entry_of_a_mapping_that_cannot_be_made_names_those_that_are_there():
+    _, problems = Experiment().override({"samplers.odd.steps": "3"})
+    assert problems == [
+        "config.samplers.odd.solver: missing; expected Solver",
+        "config.samplers.odd: no such entry to change; did you mean ode?",
+    ]
+
+
+def test_a_new_entry_of_a_mapping_can_be_made_from_its_fields():
+    changed, problems = Experiment().override({"samplers.em.solver": "EulerMaruyama", "samplers.em.steps": "3"})
+    assert problems == []
+    assert changed.samplers == {**Experiment().samplers, "em": Sampler(sampling.EulerMaruyama(), steps=3)}
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["os.system", "subprocess.Popen", "builtins.eval", "__import__", "GaussianPath", "path", "known", "", "vp.VP"],
+)
+def test_nothing_but_the_exports_of_the_library_is_looked_up_or_run(named, tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("executed"))
+    data = {"type": named, "args": ["touch", str(tmp_path / "executed")], "beta_max": 3}
+    value, problems = decode(sde.GaussianPath, data)
+    assert value is None
+    assert problems == [f"value = {named!r}: no such GaussianPath; {problems[0].split('; ')[1]}"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("named", [3, None, ["VP"], {"type": "VP"}])
+def test_a_type_that_is_no_name_is_refused(named):
+    assert "no such GaussianPath" in decode(sde.GaussianPath, {"type": named})[1][0]
+
+
+def test_a_component_of_the_users_own_can_be_changed_but_not_named():
+    own = Own(1.0, 2.0, 3.0)
+    assert decode(sde.GaussianPath, own) == (own, [])
+    assert decode(sde.GaussianPath, {"extra": "5"}, own) == (Own(1.0, 2.0, 5.0), [])
+    assert decode(sde.GaussianPath, encode(own), own) == (own, [])
+    assert decode(sde.GaussianPath, encode(own))[1] == ["value = 'Own': no such GaussianPath; " + EXPECTED]
+
+
+EXPECTED = "expected one of SubVP, VE, VP"
+
+
+def test_an_error_in_a_component_keeps_the_current_one():
+    value, problems = decode(sde.GaussianPath, {"beta_min": 30}, sde.VP())
+    assert value == sde.VP()
+    assert problems == ["value: VP(beta_min=30.0, beta_max=20.0): expected 0 <= beta_min <= beta_max, beta_max > 0"]
+
+
+def test_data_that_describe_the_default_are_the_default():
+    assert decode(Dataset, "Digits") == (Digits(), [])
+    assert decode(Experiment, {}) == (Experiment(), [])
+
+
+def test_from_json_raises_with_a_line_for_every_problem():
+    with pytest.raises(InputError) as raised:
+        Experiment.from_json({"sed": 3, "training": {"steps": 0, "batch_size": "x"}})
+    assert [line.split(":")[0] for line in str(raised.value).splitlines()] == [
+        "config.sed",
+        "config.training.batch_size = 'x'",
+        "config.training",
+    ]

@@ -1,0 +1,127 @@
+import dataclasses
+import json
+
+import pytest
+
+from sde_jax.data import Images
+from sde_jax.errors import InputError
+from sde_jax.experiment import Experiment, Objective, Sampler, Scoring, Training
+from sde_jax.likelihood import Exact
+from sde_jax.nn import NCSNpp
+from sde_jax.objective import Likelihood, UniformLogSNR
+from sde_jax.ode import Tolerance
+from sde_jax.prediction import V
+from sde_jax.sampling import Ancestral, EulerMaruyama, ProbabilityFlow
+from sde_jax.sde import VE
+from sde_jax.training import Adam
+
+OTHER = Experiment(
+    data=Images("images.zip", 7),
+    sde=VE(0.02, 40.0),
+    network=NCSNpp(features=8, channel_multipliers=(1, 2), attention_resolutions=()),
+    objective=Objective(V(), Likelihood(), UniformLogSNR(1e-4)),
+    training=Training(steps=9, flip=True, optimizer=Adam(half_life=3.0)),
+    samplers={"em": Sampler(EulerMaruyama(), 9), "flow": Sampler(ProbabilityFlow(Tolerance(0.1, 0.2, 7)), end=0.01)},
+    likelihood=Scoring(Exact(), passes=2),
+    seed=2**32 - 1,
+)
+
+
+@pytest.mark.parametrize("experiment", [Experiment(), OTHER])
+def test_an_experiment_comes_back_from_its_json(experiment):
+    assert Experiment.from_json(json.loads(json.dumps(experiment.to_json()))) == experiment
+
+
+def test_what_is_left_out_of_json_is_the_default():
+    assert Experiment.from_json({"seed": 3, "sde": "VE"}) == Experiment(sde=VE(), seed=3)
+
+
+def test_overrides_change_settings_and_whole_components_by_dotted_paths():
+    changed, problems = Experiment().override(
+        {
+            "sde": "VE",
+            "sde.sigma_max": "40",
+            "training.optimizer.learning_rate": "0.5",
+            "samplers.pc.solver.predictor": "Ancestral",
+            "samplers.ode.solver.tolerance.max_steps": "3",
+            "seed": "5",
+        }
+    )
+    assert problems == []
+    assert changed.sde == VE(0.01, 40.0)
+    assert changed.training.optimizer == Adam(learning_rate=0.5)
+    assert changed.samplers["pc"].solver.predictor == Ancestral()
+    assert changed.samplers["ode"].solver.tolerance.max_steps == 3
+    assert (changed.seed, changed.network) == (5, Experiment().network)
+
+
+def test_a_component_and_its_settings_may_be_given_in_either_order():
+    first, _ = Experiment().override({"sde": "VE", "sde.sigma_max": "40"})
+    second, _ = Experiment().override({"sde.sigma_max": "40", "sde": "VE"})
+    assert first == second
+
+
+def test_no_override_is_no_change():
+    assert OTHER.override({}) == (OTHER, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("trainin.steps", "3", "config.trainin: no such setting; did you mean training?"),
+        ("training.stpes", "3", "config.training.stpes: no such setting; did you mean steps?"),
+        ("sde.beta_mx", "3", "did you mean beta_max or beta_min?"),
+        ("network", "MPL", "config.network = 'MPL': no such Architecture; did you mean MLP?"),
+        ("samplers.odd", "EulerMaruyama", "did you mean ode?"),
+        ("training.steps", "many", "config.training.steps = 'many': expected int"),
+        ("training.steps", "2.5", "config.training.steps = '2.5': expected int"),
+        ("training.flip", "perhaps", "config.training.flip = 'perhaps': expected bool"),
+        ("training", "3", "config.training = '3': no such Training"),
+        ("sde.beta_max", "nan", "config.sde.beta_max = 'nan': expected float"),
+        ("training.steps", "0", "steps = 0: expected 1 or more"),
+        ("training.optimizer.learning_rate", "inf", "expected float"),
+        ("seed", "-1", "seed = -1: expected 0 <= seed < 2^32"),
+        ("seed", str(2**32), "expected 0 <= seed < 2^32"),
+        ("samplers.pc.end", "1", "end = 1.0: expected 0 <= end < 1"),
+        ("likelihood.start", "0", "start = 0.0: expected 0 < start < 1"),
+        ("likelihood.tolerance.rtol", "0", "expected rtol > 0"),
+        ("", "3", "no such setting"),
+        (".", "3", "no such setting"),
+        ("sde.beta_max.x", "3", "expected float"),
+    ],
+)
+def test_a_wrong_override_is_told_with_what_was_expected(path, value, told):
+    changed, problems = Experiment().override({path: value})
+    assert changed == Experiment()
+    assert told in problems[0] or told in problems[-1]
+
+
+def test_the_identity_of_a_run_leaves_out_how_long_it_is_and_how_it_is_logged_sampled_and_scored():
+    longer = dataclasses.replace(Experiment().training, steps=7, log_every=1, checkpoint_every=2, keep=9)
+    other = Experiment(training=longer, samplers={}, likelihood=Scoring(Exact()))
+    assert other.identity() == Experiment().identity()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        {"seed": "1"},
+        {"sde": "VE"},
+        {"network.width": "8"},
+        {"training.batch_size": "8"},
+        {"training.flip": "true"},
+        {"training.average.decay": "0.5"},
+        {"training.optimizer.warmup": "1"},
+        {"objective.times": "UniformLogSNR"},
+    ],
+    ids=str,
+)
+def test_the_identity_of_a_run_holds_everything_that_its_parameters_depend_on(override):
+    changed, problems = Experiment().override(override)
+    assert problems == []
+    assert changed.identity() != Experiment().identity()
+
+
+def test_several_settings_out_of_range_are_told_together():
+    with pytest.raises(InputError, match=r"steps = 0.*\n.*keep = -1"):
+        Training(steps=0, keep=-1)
