@@ -85,7 +85,7 @@ class WrongPriorDraw(sj.VE):
 
 
 @pytest.mark.parametrize(
-    "path, law",
+    ("path", "law"),
     [
         (Backwards(), "falls strictly with t: at t = "),
         (WrongDrift(), "f is the derivative of log alpha"),
@@ -123,7 +123,7 @@ class Sampler(FixedGridSolver):
 
 
 @pytest.mark.parametrize(
-    "solver, order, reason",
+    ("solver", "order", "reason"),
     [
         (Sampler(), 2.0, r"has order 1\.\d\d, not 2: the moments err by .* in 32 steps"),
         (Sampler(factor=1.01), 1.0, r"has order 0\.\d\d, not 1"),

@@ -86,7 +86,7 @@ def test_closed_forms_lift_over_examples_and_times():
 
 
 @pytest.mark.parametrize(
-    "mean, covariance", [(np.zeros(3), np.eye(2)), (np.zeros(3), np.ones(2)), (0.0, np.ones((2, 2, 2)))]
+    ("mean", "covariance"), [(np.zeros(3), np.eye(2)), (np.zeros(3), np.ones(2)), (0.0, np.ones((2, 2, 2)))]
 )
 def test_a_covariance_that_does_not_fit_the_mean_is_refused(mean, covariance):
     with pytest.raises(sj.InputError, match="expected a mean of n numbers with a covariance of shape"):
@@ -94,7 +94,7 @@ def test_a_covariance_that_does_not_fit_the_mean_is_refused(mean, covariance):
 
 
 @pytest.mark.parametrize(
-    "weights, means, covariances",
+    ("weights", "means", "covariances"),
     [(np.ones(2), np.zeros((3, 2)), np.ones(2)), (np.ones(2), np.zeros((2, 2)), np.ones(3)), (1.0, np.zeros(2), 1.0)],
 )
 def test_a_mixture_whose_parts_do_not_agree_in_number_is_refused(weights, means, covariances):

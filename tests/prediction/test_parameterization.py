@@ -16,7 +16,7 @@ def velocity(x0, eps, alpha, sigma):
 
 @pytest.mark.parametrize("sde", PATHS, ids=str)
 @pytest.mark.parametrize(
-    "parameterization, target",
+    ("parameterization", "target"),
     [
         (sj.Epsilon(), lambda x0, eps, alpha, sigma: eps),
         (sj.X0(), lambda x0, eps, alpha, sigma: x0),

@@ -68,7 +68,7 @@ def test_a_path_survives_the_round_trip_through_its_leaves(path):
     assert jax.tree.unflatten(structure, leaves) == path
 
 
-@pytest.mark.parametrize("one, other", [(sj.VP(), sj.SubVP()), (sj.VP(), sj.VE()), (Diagonal(), sj.VE())], ids=str)
+@pytest.mark.parametrize(("one", "other"), [(sj.VP(), sj.SubVP()), (sj.VP(), sj.VE()), (Diagonal(), sj.VE())], ids=str)
 def test_no_compiled_function_takes_one_path_for_another(one, other):
     # jit finds its programs by the structure of its arguments; register_dataclass gives all of these the same one
     assert jax.tree.structure(one) != jax.tree.structure(other)
@@ -99,14 +99,14 @@ def test_compilation_and_lifting_over_t_change_no_value(path):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), jax.jit(facts)(0.3), facts(0.3))
 
 
-@pytest.mark.parametrize("low, high", [(-0.1, 20.0), (20.0, 0.1), (0.0, 0.0), (float("nan"), 1.0)])
+@pytest.mark.parametrize(("low", "high"), [(-0.1, 20.0), (20.0, 0.1), (0.0, 0.0), (float("nan"), 1.0)])
 def test_rates_that_are_negative_or_fall_are_refused(low, high):
     for path in (sj.VP, sj.SubVP):
         with pytest.raises(sj.InputError, match=f"beta_min={low}, beta_max={high}.*expected 0 <= beta_min <= beta_max"):
             path(beta_min=low, beta_max=high)
 
 
-@pytest.mark.parametrize("low, high", [(0.0, 50.0), (-1.0, 50.0), (50.0, 0.01), (1.0, 1.0), (float("nan"), 1.0)])
+@pytest.mark.parametrize(("low", "high"), [(0.0, 50.0), (-1.0, 50.0), (50.0, 0.01), (1.0, 1.0), (float("nan"), 1.0)])
 def test_deviations_that_do_not_grow_from_above_zero_are_refused(low, high):
     with pytest.raises(sj.InputError, match=f"sigma_min={low}, sigma_max={high}.*expected 0 < sigma_min < sigma_max"):
         sj.VE(sigma_min=low, sigma_max=high)

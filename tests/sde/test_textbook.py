@@ -37,7 +37,7 @@ CASES = [
 PAPER = [case for case in CASES if case[2:] in ((0.1, 20.0), (0.01, 50.0))]
 
 
-@pytest.mark.parametrize("path, textbook, low, high", CASES)
+@pytest.mark.parametrize(("path", "textbook", "low", "high"), CASES)
 def test_rates_and_marginals_are_the_textbook_formulas(path, textbook, low, high):
     sde, expected = path(low, high), textbook(TIMES, low, high)
     f, g2 = jax.vmap(sde.rates)(TIMES)
@@ -46,7 +46,7 @@ def test_rates_and_marginals_are_the_textbook_formulas(path, textbook, low, high
         np.testing.assert_allclose(value, expected[name], rtol=1e-10, atol=1e-14, err_msg=name)
 
 
-@pytest.mark.parametrize("path, textbook, low, high", PAPER)
+@pytest.mark.parametrize(("path", "textbook", "low", "high"), PAPER)
 def test_drift_is_f_x_and_diffusion_is_g(path, textbook, low, high):
     sde, x, expected = path(low, high), np.linspace(-2, 2, 6).reshape(2, 3), textbook(0.4, low, high)
     np.testing.assert_allclose(sde.drift(x, 0.4), expected["f"] * x, rtol=1e-12)
@@ -58,7 +58,7 @@ def test_priors_are_those_of_the_paper():
     np.testing.assert_allclose(sj.VE().prior_variance(), 2500.0)
 
 
-@pytest.mark.parametrize("path, textbook, low, high", PAPER)
+@pytest.mark.parametrize(("path", "textbook", "low", "high"), PAPER)
 def test_float32_keeps_its_digits_down_to_the_smallest_times(path, textbook, low, high):
     times = np.geomspace(1e-5, 1, 60).astype(np.float32)
     expected = textbook(times.astype(float), low, high)
@@ -71,7 +71,7 @@ def test_float32_keeps_its_digits_down_to_the_smallest_times(path, textbook, low
             np.testing.assert_allclose(np.asarray(value, float), expected[name], rtol=5e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("path, textbook, low, high", PAPER)
+@pytest.mark.parametrize(("path", "textbook", "low", "high"), PAPER)
 def test_float32_transitions_are_as_exact_as_the_log_snr(path, textbook, low, high):
     s = np.concatenate([np.geomspace(1e-5, 0.5, 40), np.linspace(0.1, 0.9, 9)]).astype(np.float32)
     t = np.concatenate([2 * s[:40], s[40:] + np.float32(1e-3)])
@@ -88,7 +88,7 @@ def test_float32_transitions_are_as_exact_as_the_log_snr(path, textbook, low, hi
         np.testing.assert_allclose(ours[1][:40], std[:40], rtol=5e-6)
 
 
-@pytest.mark.parametrize("name, sde", [("vp", sj.VP()), ("subvp", sj.SubVP()), ("ve", sj.VE())])
+@pytest.mark.parametrize(("name", "sde"), [("vp", sj.VP()), ("subvp", sj.SubVP()), ("ve", sj.VE())])
 def test_forward_and_reverse_sdes_are_those_of_the_official_code(golden, name, sde):
     record = np.load(golden / f"sde_{name}.npz")
     # below t = 0.01 the record itself has lost digits: 1 - exp(2c) in float32
@@ -110,7 +110,7 @@ def test_forward_and_reverse_sdes_are_those_of_the_official_code(golden, name, s
         np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max(), err_msg=name)
 
 
-@pytest.mark.parametrize("name, sde", [("vp", sj.VP()), ("subvp", sj.SubVP()), ("ve", sj.VE())])
+@pytest.mark.parametrize(("name", "sde"), [("vp", sj.VP()), ("subvp", sj.SubVP()), ("ve", sj.VE())])
 def test_marginals_are_those_of_the_official_code_on_its_grid(golden, name, sde):
     record = np.load(golden / f"sde_{name}.npz")
     late = record["grid_t_0.001"] >= 0.01
