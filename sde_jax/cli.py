@@ -15,7 +15,7 @@ from absl.flags import argparse_flags
 from sde_jax.errors import InputError, RunError
 
 EXIT_CODES = (
-    "exit codes: 0 done; 2 something given cannot be used; 3 the run stopped itself; "
+    "exit codes: 0 done; 2 something given cannot be used; 3 the run stopped itself, or a file could not be used; "
     "75 interrupted and saved, run the same command again"
 )
 OVERRIDE = re.compile(r"--config\.([^=]+)(?:=(.*))?", re.DOTALL)
@@ -151,6 +151,9 @@ def _run(flags: argparse.Namespace) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        print(f"sde-jax: {error}", file=sys.stderr)
+        sys.exit(3)
 
 
 def _dispatch(flags: argparse.Namespace) -> int:

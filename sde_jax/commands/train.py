@@ -40,6 +40,7 @@ def run(experiment: Experiment, directory: Path) -> int:
     workdir = Workdir(directory)
     workdir.open_for(record)
     with (
+        workdir.alone(),
         Interruption() as interruption,
         Checkpoints(workdir.checkpoints, experiment.training.keep) as checkpoints,
     ):

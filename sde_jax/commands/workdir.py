@@ -1,5 +1,6 @@
 """The directory of a run, and the model in it."""
 
+import fcntl
 import json
 import math
 import os
@@ -91,6 +92,20 @@ class Workdir:
                 "choose another --workdir, or remove this one"
             )
         self.write_json("config.json", record.to_json())
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from training here; raises `InputError` where one does. Ends with the process."""
+        with (self.path / ".lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(
+                    f"{self.path}: another process is training there; wait for it, or choose another --workdir"
+                ) from error
+            except OSError:
+                pass  # a file system without locks
+            yield
 
     def read_record(self, like: Record | None = None) -> Record:
         """Return the run's record, as `Record.from_json`; raises `InputError` where there is none or it is damaged."""

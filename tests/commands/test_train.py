@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sde_jax.commands import train
+from sde_jax.commands.workdir import Workdir
 from sde_jax.data import Arrays, Splits, batches
 from sde_jax.errors import RunError
 from sde_jax.experiment import Experiment, Training
@@ -138,6 +139,26 @@ def test_a_run_that_diverges_ends_with_code_3_and_one_line(tmp_path, sde_jax):
     assert "from the training examples [" in line
     assert "Traceback" not in outcome.err
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_two_processes_do_not_train_in_one_directory(run, sde_jax, contents):
+    with Workdir(run).alone():
+        before = contents(run)
+        (line,) = sde_jax("train", *sde_jax.tiny, "--config.training.steps=14", "--workdir", run).problems
+        assert line == f"{run}: another process is training there; wait for it, or choose another --workdir"
+        assert contents(run) == before
+    sde_jax("train", *sde_jax.tiny, "--config.training.steps=14", "--workdir", run).done()
+
+
+def test_a_full_disk_ends_a_run_with_code_3_and_without_a_traceback(tmp_path, monkeypatch, sde_jax):
+    def full(*_):
+        raise OSError(28, "No space left on device", "metrics.jsonl")
+
+    monkeypatch.setattr("sde_jax.training.Books.write", full)
+    outcome = sde_jax("train", *sde_jax.tiny, "--workdir", tmp_path)
+    assert outcome.code == 3
+    assert "sde-jax: [Errno 28] No space left on device: 'metrics.jsonl'" in outcome.err
+    assert "Traceback" not in outcome.err
 
 
 def test_a_component_of_the_users_own_trains_and_resumes(tmp_path):
