@@ -1,6 +1,7 @@
 """The command line: `sde-jax train | sample | likelihood | report | run | doctor`."""
 
 import argparse
+import io
 import logging
 import os
 import re
@@ -192,10 +193,12 @@ def _show(facts: dict[str, Any], as_json: bool) -> int:
 
 
 def _prepare() -> None:
-    """Quieten the libraries' chatter, and keep compiled programs between runs."""
+    """Quieten the libraries' chatter, show lines as they are written, and keep compiled programs between runs."""
     import jax
     from absl import logging as absl_logging
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     # What fails is raised and reported; these loggers would say so first, on lines of their own.
     absl_logging.set_verbosity(absl_logging.FATAL)
     logging.getLogger("jax._src.callback").setLevel(logging.CRITICAL)

@@ -1,5 +1,6 @@
 """The composition root: one typed, validated, JSON-able value that names every part of a run."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,6 +105,9 @@ class Experiment:
     def __post_init__(self):
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed = {self.seed}: expected 0 <= seed < 2^32")
+        odd = [name for name in self.samplers if not re.fullmatch(r"[\w-]+", name)]
+        if odd:
+            raise InputError(f"samplers: {odd}: expected names of letters, digits, '_' and '-', which files can have")
 
     def to_json(self) -> dict[str, Any]:
         """Return the experiment as JSON-able data, from which `from_json` makes an equal one."""

@@ -122,6 +122,12 @@ def test_the_identity_of_a_run_holds_everything_that_its_parameters_depend_on(ov
     assert changed.identity() != Experiment().identity()
 
 
+@pytest.mark.parametrize("name", ["../pc", "a/b", "a b", "", "."])
+def test_a_sampler_has_a_name_that_files_can_have(name):
+    with pytest.raises(InputError, match="expected names of letters"):
+        Experiment(samplers={name: Sampler(EulerMaruyama())})
+
+
 def test_several_settings_out_of_range_are_told_together():
     with pytest.raises(InputError, match=r"steps = 0.*\n.*keep = -1"):
         Training(steps=0, keep=-1)

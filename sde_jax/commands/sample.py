@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
 from sde_jax.codec import encode
 from sde_jax.commands.workdir import Model, Workdir, failures_reported, load
@@ -38,8 +39,8 @@ def run(
     keys = [jax.device_put(jax.vmap(lambda i: jax.random.fold_in(root, i))(i), by_example(mesh)) for i in index]
     draw = drawer(model, name).lower(model.params, keys[0]).compile()
     began = time.monotonic()
-    with failures_reported():
-        parts = [jax.tree.map(np.asarray, draw(model.params, k)) for k in keys]
+    with failures_reported(), tqdm(keys, desc="sample", unit="batch", disable=len(keys) == 1) as batches:
+        parts = [_kept(draw(model.params, k), FILMED - rows * i) for i, k in enumerate(batches)]
     seconds = time.monotonic() - began
     samples = jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts)
     facts = {
@@ -53,6 +54,12 @@ def run(
     }
     _write(workdir, base(directory, name, output), model, samples, facts)
     return facts
+
+
+def _kept(samples: Samples, filmed: int) -> Samples:
+    """Return samples on the host, with the trajectories of the first few alone: those of thousands fill the memory."""
+    trajectory = samples.trajectory[: max(filmed, 0)]
+    return Samples(*(np.asarray(part) for part in (samples.x, samples.evaluations, trajectory)))
 
 
 def base(directory: Path, name: str, output: Path | None) -> Path:

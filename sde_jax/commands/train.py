@@ -38,9 +38,8 @@ def run(experiment: Experiment, directory: Path) -> int:
     record = Record(experiment, splits.shape, splits.levels)
     nn.abstract(experiment.network, record.shape)  # a network that does not fit the data is refused before all else
     workdir = Workdir(directory)
-    workdir.open_for(record)
     with (
-        workdir.alone(),
+        workdir.open_for(record),
         Interruption() as interruption,
         Checkpoints(workdir.checkpoints, experiment.training.keep) as checkpoints,
     ):

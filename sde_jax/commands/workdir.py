@@ -79,10 +79,12 @@ class Workdir:
         """Where the checkpoints are."""
         return self.path / "checkpoints"
 
-    def open_for(self, record: Record) -> None:
-        """Make the directory and its record, or accept those of an earlier run of the same training.
+    @contextmanager
+    def open_for(self, record: Record) -> Iterator[None]:
+        """Hold the directory, with its record, for one process to train in: a new one, or one of the same training.
 
-        Raises `InputError` where the directory cannot be written or holds another run; that run is left as it is.
+        Raises `InputError` where the directory cannot be written, holds another run (which is left as it is), or is
+        held already. A process that ends, however it ends, holds it no more.
         """
         existing = self.read_record(record) if (self.path / "config.json").exists() else None
         other = differences(existing.identity(), record.identity()) if existing is not None else []
@@ -91,12 +93,18 @@ class Workdir:
                 f"{self.path}: holds a run of another config ({', '.join(other[:4])}{' ...' if other[4:] else ''}); "
                 "choose another --workdir, or remove this one"
             )
-        self.write_json("config.json", record.to_json())
+        with self._lock():
+            self.write_json("config.json", record.to_json())
+            yield
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other processes from training here; raises `InputError` where one does. Ends with the process."""
-        with (self.path / ".lock").open("a") as file:
+    def _lock(self) -> Iterator[None]:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / ".lock").open("a")
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror}); choose another --workdir") from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

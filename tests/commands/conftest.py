@@ -140,6 +140,11 @@ def _cache():
         yield
 
 
+@pytest.fixture(scope="session")
+def sde_jax_tiny() -> list[str]:
+    return TINY
+
+
 @pytest.fixture
 def sde_jax(capfd) -> CommandLine:
     return CommandLine(capfd)

@@ -56,6 +56,13 @@ def test_sample_i_depends_neither_on_the_number_of_samples_nor_on_the_batch(name
     assert np.unique(whole["x"].round(2), axis=0).shape == whole["x"].shape
 
 
+def test_the_first_few_of_many_samples_are_filmed(run, tmp_path):
+    sample.run(run, "pc", 19, 1, batch_size=4, output=tmp_path / "many")
+    arrays = drawn(tmp_path / "many")
+    assert len(arrays["samples"]) == 19
+    np.testing.assert_array_equal(arrays["trajectory"][-1], arrays["samples"][:16])
+
+
 def test_samples_are_a_function_of_the_seed(run, tmp_path):
     for stem, seed in (("a", 1), ("b", 1), ("c", 2)):
         sample.run(run, "pc", 2, seed, output=tmp_path / stem)

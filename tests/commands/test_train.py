@@ -142,7 +142,7 @@ def test_a_run_that_diverges_ends_with_code_3_and_one_line(tmp_path, sde_jax):
 
 
 def test_two_processes_do_not_train_in_one_directory(run, sde_jax, contents):
-    with Workdir(run).alone():
+    with Workdir(run).open_for(Workdir(run).read_record()):
         before = contents(run)
         (line,) = sde_jax("train", *sde_jax.tiny, "--config.training.steps=14", "--workdir", run).problems
         assert line == f"{run}: another process is training there; wait for it, or choose another --workdir"

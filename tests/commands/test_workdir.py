@@ -50,8 +50,8 @@ def test_a_directory_that_cannot_be_written_is_refused(tmp_path, sde_jax):
     (tmp_path / "file").write_text("kept")
     for place in (tmp_path / "file", tmp_path / "file" / "run"):
         (line,) = sde_jax("train", *sde_jax.tiny, "--workdir", place).problems
-        assert line.startswith(f"{place / 'config.json'}: cannot be written (")
-        assert line.endswith("choose another place")
+        assert line.startswith(f"{place}: cannot be written (")
+        assert line.endswith("choose another --workdir")
     assert (tmp_path / "file").read_text() == "kept"
 
 

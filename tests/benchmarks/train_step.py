@@ -1,0 +1,84 @@
+"""What the training loop costs beside the step that it runs, as ratios from one run.
+
+    python tests/benchmarks/train_step.py [--config.training.batch_size=256 ...]
+
+Takes configs/digits_vp.py, or another with `--config FILE`, and measures in turns, `ROUNDS` times `STEPS` steps each:
+
+    bare step   the jitted step alone, on one batch that lies on the device already
+    loop        `sde_jax.training.train` with the data pipeline, the guard and the log, without checkpoints
+    pipeline    the batches alone, read as fast as they come
+
+and prints medians. `loop / bare step` is what everything around the step adds; `pipeline / need` how many times as
+many images the pipeline reads as the bare step uses: below 1, reading is the bottleneck. (On a CPU they share cores.)
+"""
+
+import itertools
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+
+from sde_jax.cli import parse
+from sde_jax.commands.settings import resolve
+from sde_jax.commands.train import compiled_step
+from sde_jax.commands.workdir import Record
+from sde_jax.data import batches
+from sde_jax.nn import initialized
+from sde_jax.training import Events, Interruption, TrainState, data_mesh, place, replicated, train
+
+ROUNDS, STEPS = 7, 200
+DIGITS = Path(__file__).parents[2] / "configs" / "digits_vp.py"
+
+
+def main() -> None:
+    """Measure and print."""
+    flags = parse(["sde-jax", "train", f"--config={DIGITS}", "--workdir=unused", *sys.argv[1:]])
+    experiment = resolve(flags.config, flags.overrides)
+    settings, splits, mesh = experiment.training, experiment.data.open(), data_mesh()
+    record = Record(experiment, splits.shape, splits.levels)
+    apply, params = initialized(experiment.network, record.shape, experiment.seed)
+    step = compiled_step(record, apply, mesh)
+    held = {"state": jax.device_put(TrainState.create(params, settings.optimizer.transformation()), replicated(mesh))}
+    stream = batches(splits.train, batch_size=settings.batch_size, seed=experiment.seed)
+    batch = place({"image": next(stream)["image"]}, mesh)
+    events = Events(lambda state, losses: None, lambda state: None, settings.log_every, sys.maxsize)
+
+    def bare() -> None:
+        for _ in range(STEPS):
+            held["state"], _ = step(held["state"], batch)
+        jax.block_until_ready(held["state"])
+
+    def loop() -> None:
+        until = int(held["state"].step) + STEPS
+        held["state"] = train(held["state"], step, stream, mesh, until, events, Interruption())
+        jax.block_until_ready(held["state"])
+
+    def pipeline() -> None:
+        for _ in itertools.islice(stream, STEPS):
+            pass
+
+    seconds = in_turns(bare, loop, pipeline)
+    rate = settings.batch_size / seconds["bare"]
+    print(
+        f"bare step           {1e3 * seconds['bare']:.2f} ms, {rate:,.0f} images/s of batches of {settings.batch_size}"
+    )
+    print(f"loop / bare step    {seconds['loop'] / seconds['bare']:.2f}")
+    print(f"pipeline / need     {seconds['bare'] / seconds['pipeline']:.2f}")
+
+
+def in_turns(*parts: Callable[[], None]) -> dict[str, float]:
+    """Return the median seconds a step of each part by its name, the first round left out."""
+    times: dict[str, list[float]] = {part.__name__: [] for part in parts}
+    for _ in range(ROUNDS + 1):
+        for part in parts:
+            began = time.perf_counter()
+            part()
+            times[part.__name__].append((time.perf_counter() - began) / STEPS)
+    return {name: statistics.median(taken[1:]) for name, taken in times.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""A run on eight virtual devices, in one process of its own, beside the same on one device in this."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from sde_jax.commands import sample, train
+from sde_jax.commands.settings import resolve
+
+pytestmark = pytest.mark.slow
+PROGRAM = """
+import sys
+from pathlib import Path
+import jax
+from sde_jax import cli
+from sde_jax.commands import sample, train
+from sde_jax.commands.settings import resolve
+
+assert jax.device_count() == 8
+folder, config, *overrides = sys.argv[1:]
+changes = dict(override.split("=") for override in overrides)
+assert train.run(resolve(config, changes), Path(folder)) == 0
+sample.run(Path(folder), "pc", 3, 1)
+sys.argv = ["sde-jax", "train", f"--config={config}", f"--workdir={folder}", "--config.training.batch_size=12",
+            "--config.training.stpes=3", "--config.seed=x"]
+print("HERE", file=sys.stderr)
+cli.main()
+"""
+
+
+@pytest.fixture(scope="module")
+def both(trained, tmp_path_factory, sde_jax_tiny):
+    """The directories of a run that went on for two steps and was sampled on one and on eight devices, and the
+    outcome of a command with a batch of twelve on eight."""
+    one, eight = (shutil.copytree(trained, tmp_path_factory.mktemp("runs") / name) for name in ("one", "eight"))
+    config, *overrides = [argument.removeprefix("--config").lstrip(".=") for argument in sde_jax_tiny]
+    overrides.append("training.steps=14")
+    assert train.run(resolve(config, dict(override.split("=") for override in overrides)), one) == 0
+    sample.run(one, "pc", 3, 1)
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", PROGRAM, str(eight), config, *overrides]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=150, env=environment)
+    assert result.returncode == 2, result.stderr
+    return one, eight, result.stderr.partition("HERE\n")[2]
+
+
+def test_a_run_goes_on_with_another_number_of_devices(both, state_of):
+    one, eight = (state_of(folder) for folder in both[:2])
+    assert int(one.step) == int(eight.step) == 14
+    for a, b in zip(jax.tree.leaves(one.params), jax.tree.leaves(eight.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_samples_do_not_depend_on_the_number_of_devices(both):
+    one, eight = (np.load(folder / "samples_pc.npz")["x"] for folder in both[:2])
+    assert one.shape == eight.shape == (3, 8, 8, 1)
+    np.testing.assert_allclose(one, eight, atol=1e-3)
+
+
+def test_a_batch_that_does_not_divide_over_the_devices_is_told_with_everything_else(both):
+    assert [line.split(" (")[0] for line in both[2].splitlines()] == [
+        "sde-jax: config.training.stpes: no such setting; did you mean steps?",
+        "sde-jax: config.seed = 'x': expected int",
+        "sde-jax: config.training.batch_size = 12: expected a multiple of the number of devices, 8",
+    ]
