@@ -120,7 +120,8 @@ def test_on_gaussian_data_a_trained_network_reaches_the_loss_of_the_exact_denois
     def network(params):
         return denoiser(lambda x, noise: apply(params, x, noise), sde, parameterization)
 
-    # The parameters are an argument: XLA on CPU (jaxlib 0.10.2) multiplies large batches wrongly by constants.
+    # The parameters are an argument: XLA on CPU (jaxlib 0.10.2) multiplies thousands of rows wrongly by a constant
+    # that is zero throughout, as the last layer is at the start.
     @jax.jit
     def held_out(params):
         def one(key, t):
