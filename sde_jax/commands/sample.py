@@ -58,8 +58,7 @@ def run(
 
 def _kept(samples: Samples, filmed: int) -> Samples:
     """Return samples on the host, with the trajectories of the first few alone: those of thousands fill the memory."""
-    trajectory = samples.trajectory[: max(filmed, 0)]
-    return Samples(*(np.asarray(part) for part in (samples.x, samples.evaluations, trajectory)))
+    return jax.tree.map(np.asarray, samples._replace(trajectory=samples.trajectory[: max(filmed, 0)]))
 
 
 def base(directory: Path, name: str, output: Path | None) -> Path:
