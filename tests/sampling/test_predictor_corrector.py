@@ -8,7 +8,7 @@ import sde_jax as sj
 
 PATHS = [sj.VP(), sj.SubVP(), sj.VE()]
 PREDICTORS = [sj.EulerMaruyama(), sj.ReverseDiffusion(), sj.Ancestral()]
-# every pair, of which three by default: on Gaussian data test_steps.py propagates all nine exactly
+# every pair, of which three by default; test_steps.py has three others
 PAIRS = [
     pytest.param(*pair, marks=[] if n % 4 == 0 else pytest.mark.slow)
     for n, pair in enumerate(itertools.product(PATHS, PREDICTORS))
