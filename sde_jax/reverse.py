@@ -20,15 +20,14 @@ class Reverse(NamedTuple):
 def reverse(sde: GaussianPath, denoise: Denoiser, churn: float = 1.0) -> Reverse:
     """Return the process that undoes `sde`, with the same marginals for every `churn` >= 0:
 
-        drift = f x - (1 + churn^2)/2 g^2 score,    noise = churn g.
+        drift = f (x - b) + b' - (1 + churn^2)/2 g^2 score,    noise = churn g.
 
     churn = 1 is the reverse SDE (Anderson 1982; Song et al. 2021, eq. 6), churn = 0 the probability-flow ODE (eq. 13).
     """
     score = score_of(denoise, sde)
 
     def drift(x: Array, t: Time) -> Array:
-        f, g2 = sde.rates(t)
-        return f * x - 0.5 * (1 + churn**2) * g2 * score(x, t)
+        return sde.drift(x, t) - 0.5 * (1 + churn**2) * sde.rates(t)[1] * score(x, t)
 
     def noise(t: Time) -> Array:
         return churn * jnp.sqrt(sde.rates(t)[1])

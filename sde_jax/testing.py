@@ -124,9 +124,9 @@ def _moments(together: Callable, init: Callable, keys: Array, grid: np.ndarray, 
     x = np.tile(start.mean, (len(keys), 1))
     x[1 : len(root) + 1] += unit * root
     x[-1] += unit * root.sum(0)
-    x, state = jnp.asarray(x), jax.vmap(init)(x)
+    x, state = jnp.asarray(x), jax.vmap(lambda x: init(x, grid))(x)
     for n, (t, s) in enumerate(pairwise(grid)):
-        (x, _), state = together(keys, n, x, t, s, state)
+        (x, *_), state = together(keys, n, x, t, s, state)
     _, columns, every = np.split(np.array(x - x[0]), [1, len(x) - 1])
     affine = np.allclose(columns.sum(0), every[0], rtol=1e-6, atol=1e-9 * np.abs(x).max())
     assert affine, "the sampler is not affine in its normal draws on Gaussian data: its moments are not known exactly"
@@ -137,18 +137,17 @@ _NOWHERE, _EVERYWHERE = [0, 0, 2**32 - 2], [0, 0, 2**32 - 1]
 
 
 def _generator(record: Callable[..., None] | None = None) -> Hashable:
-    """Return a generator whose keys follow the paths of threefry but whose draws are chosen.
+    """Return a generator whose keys follow paths of their own and whose draws are chosen.
 
     A key's five words are the two of its path, then the path and the coordinate of the one number wanted. A uniform
     draw is 3/4 there and 1/2 elsewhere, so that a normal one is 0.67 there and 0 elsewhere.
     """
 
-    def path(key: Array) -> Array:
-        return jax.random.wrap_key_data(key[:2], impl="threefry2x32")
-
-    def along(key: Array, paths: Array) -> Array:
-        data = jax.random.key_data(paths)
-        return jnp.concatenate([data, jnp.broadcast_to(key[2:], (*data.shape[:-1], 3))], -1)
+    def child(key: Array, n: Array) -> Array:
+        word = key[:2] + (n.astype(jnp.uint32)[..., None] + 1) * jnp.uint32([0x9E3779B1, 0x85EBCA77])
+        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
+            word = (word ^ (word >> shift)) * jnp.uint32(factor)
+        return jnp.concatenate([word, jnp.broadcast_to(key[2:], (*word.shape[:-1], 3))], -1)
 
     def bits(key: Array, width: int, shape: tuple[int, ...]) -> Array:
         coordinates = jnp.arange(math.prod(shape)).reshape(shape)
@@ -161,8 +160,8 @@ def _generator(record: Callable[..., None] | None = None) -> Hashable:
     return extension.define_prng_impl(
         key_shape=(5,),
         seed=lambda seed: jnp.zeros(5, jnp.uint32),
-        split=lambda key, shape: along(key, jax.random.split(path(key), shape)),
-        fold_in=lambda key, n: along(key, jax.random.fold_in(path(key), n)),
+        split=lambda key, shape: child(key, 2**16 + jnp.arange(math.prod(shape)).reshape(shape)),
+        fold_in=lambda key, n: child(key, jnp.asarray(n)),
         random_bits=bits,
     )
 
@@ -176,7 +175,7 @@ def _draws(advance: Callable, init: Callable, size: int, grid: np.ndarray) -> li
 
     key = jax.random.wrap_key_data(jnp.array([0, 0, *_NOWHERE], jnp.uint32), impl=_generator(record))
     x, steps = jnp.ones(size), (jnp.arange(len(grid) - 1), jnp.array(grid[:-1]), jnp.array(grid[1:]))
-    jax.lax.map(lambda step: advance(key, step[0], x, *step[1:], init(x))[0].x, steps)
+    jax.lax.map(lambda step: advance(key, step[0], x, *step[1:], init(x, grid))[0].x, steps)
     jax.effects_barrier()
     assert len(set(drawn)) == len(drawn), "the sampler draws from one key twice, which makes its draws dependent"
     return [list(draw) for draw in drawn]

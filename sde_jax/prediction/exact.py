@@ -10,7 +10,7 @@ from sde_jax.typing import Array, Time
 
 
 class _Marginal:
-    """N(alpha mean, alpha^2 covariance + sigma^2 I), in the eigenbasis of a full covariance."""
+    """N(alpha mean + offset, alpha^2 covariance + sigma^2 I), in the eigenbasis of a full covariance."""
 
     def __init__(self, sde: GaussianPath, mean: ArrayLike, covariance: ArrayLike):
         self.sde, self.mean = sde, jnp.asarray(mean, float).reshape(-1)
@@ -24,13 +24,13 @@ class _Marginal:
         self.spectrum, self.basis = jnp.linalg.eigh(spectrum) if spectrum.ndim == 2 else (spectrum, None)
 
     def coordinates(self, x: Array, t: Time) -> tuple[Array, Array]:
-        """Return x - alpha mean in the eigenbasis, and the variance of each coordinate."""
+        """Return x - offset - alpha mean in the eigenbasis, and the variance of each coordinate."""
         alpha = self.sde.alpha(t)
-        z = x.reshape(-1) - alpha * self.mean
+        z = (x - self.sde.offset(t)).reshape(-1) - alpha * self.mean
         return z if self.basis is None else z @ self.basis, alpha**2 * self.spectrum + self.sde.variance(t)
 
     def denoised(self, x: Array, t: Time) -> Array:
-        """Return mean + alpha covariance (alpha^2 covariance + sigma^2 I)^-1 (x - alpha mean)."""
+        """Return mean + alpha covariance (alpha^2 covariance + sigma^2 I)^-1 (x - offset - alpha mean)."""
         z, variance = self.coordinates(x, t)
         z = self.sde.alpha(t) * self.spectrum / variance * z
         return self.mean + (z if self.basis is None else self.basis @ z)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -26,5 +24,5 @@ class Ancestral(FixedGridSolver):
         a, q = sde.transition(s, t)
         sigma_t, sigma_s = sde.sigma(t), sde.sigma(s)
         mean = a * (sigma_s / sigma_t) ** 2 * x + sde.alpha(s) * (q / sigma_t) ** 2 * denoise(x, t)
-        z = jax.random.normal(key, x.shape, x.dtype)
+        z = sde.noise(key, x.shape, x.dtype)
         return Step(mean + sigma_s * q / sigma_t * z, mean), state

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from sde_jax.reverse import reverse
@@ -28,5 +27,5 @@ class EulerMaruyama(FixedGridSolver):
         """Carry x from t to s."""
         drift, noise = reverse(sde, denoise, self.churn)
         mean = x + drift(x, t) * (s - t)
-        z = jax.random.normal(key, x.shape, x.dtype)
+        z = sde.noise(key, x.shape, x.dtype)
         return Step(mean + noise(t) * jnp.sqrt(t - s) * z, mean), state

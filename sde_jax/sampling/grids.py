@@ -32,7 +32,7 @@ def checked(grid: ArrayLike) -> Float[Array, " steps+1"]:
         raise InputError(f"grid of shape {times.shape} and type {times.dtype}: expected two or more times, floats")
     if not (np.all(np.diff(times) < 0) and times[0] <= 1 and times[-1] >= 0):
         raise InputError(f"grid from {times[0]:g} to {times[-1]:g}: expected times that fall strictly, within [0, 1]")
-    return jnp.asarray(times)
+    return times.astype(jnp.result_type(float))
 
 
 def frames_of(steps: int, frames: int) -> Int[np.ndarray, " frames"]:

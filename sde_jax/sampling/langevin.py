@@ -32,11 +32,6 @@ class Langevin:
         if not self.snr > 0 or self.steps < 1:
             raise InputError(f"{self}: expected snr > 0 and steps >= 1")
 
-    @property
-    def evaluations_per_step(self) -> int:
-        """The number of denoiser calls in one application."""
-        return self.steps
-
     def correct(
         self,
         key: Key,
@@ -53,8 +48,9 @@ class Langevin:
         e = 2 * (a * self.snr) ** 2 * sde.variance(time)
 
         def move(carry: Step, key: Key) -> tuple[Step, None]:
-            z = jax.random.normal(key, x.shape, x.dtype)
+            z = sde.noise(key, x.shape, x.dtype)
             mean = carry.x + e * score(carry.x, time)
-            return Step(mean + jnp.sqrt(2 * e) * z, mean), None
+            return Step(mean + jnp.sqrt(2 * e) * z, mean, carry.evaluations + 1), None
 
-        return jax.lax.scan(move, Step(x, x), jax.random.split(key, self.steps))[0]
+        start = Step(x, x, jnp.zeros((), int))
+        return jax.lax.scan(move, start, jax.random.split(key, self.steps))[0]

@@ -4,6 +4,7 @@ import abc
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +12,7 @@ from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax.errors import InputError
 from sde_jax.sampling.grids import checked, frames_of
-from sde_jax.sde import GaussianPath
+from sde_jax.sde import Centred, GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
@@ -36,10 +37,11 @@ class Solver(Protocol):
 
 
 class Step(NamedTuple):
-    """One step: x, and its mean given where the step started (x without the noise drawn in this step)."""
+    """One step: x, its mean given where the step started (x without the noise drawn in this step), denoiser calls."""
 
     x: Array
     mean: Array
+    evaluations: Int[Array, ""] | int = 1
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,15 @@ class FixedGridSolver(abc.ABC):
     noise_free: bool = field(default=True, kw_only=True)
 
     @property
-    def evaluations_per_step(self) -> int:
-        """The number of denoiser calls in one step."""
-        return 1
+    def convergence_order(self) -> float:
+        """The order claimed on a smooth problem: the weak order where noise is drawn."""
+        return 1.0
 
-    def init(self, x: Array) -> Any:
-        """Return the state that a multistep method carries from step to step; () where there is none."""
+    def init(self, x: Array, grid: Array) -> Any:
+        """Return the state that is carried from step to step down `grid`; () where there is none.
+
+        Raises `InputError` for a grid that the method cannot use.
+        """
         return ()
 
     @abc.abstractmethod
@@ -75,17 +80,19 @@ class FixedGridSolver(abc.ABC):
         slot[frames_of(steps, frames)] = np.arange(frames)
 
         def body(carry, inputs):
-            x, _, state, trajectory = carry
+            x, _, state, trajectory, evaluations = carry
             n, t, s, slot = inputs
             step, state = self.step(jax.random.fold_in(key, n), x, t, s, state, sde=sde, denoise=denoise)
-            return (step.x, step.mean, state, trajectory.at[slot].set(step.x)), None
+            trajectory = trajectory.at[slot].set(step.x)
+            return (step.x, step.mean, state, trajectory, evaluations + step.evaluations), None
 
         trajectory = jnp.zeros((frames + 1, *x.shape), x.dtype).at[slot[0]].set(x)
+        start = (x, x, self.init(x, grid), trajectory, jnp.zeros((), int))
         inputs = (jnp.arange(steps), grid[:-1], grid[1:], slot[1:])
-        (last, mean, _, trajectory), _ = jax.lax.scan(body, (x, x, self.init(x), trajectory), inputs)
+        (last, mean, _, trajectory, evaluations), _ = jax.lax.scan(body, start, inputs)
         final = mean if self.noise_free else last
         trajectory = trajectory.at[slot[-1]].set(final)
-        return Solution(final, jnp.asarray(steps * self.evaluations_per_step), trajectory[:frames])
+        return Solution(final, evaluations, trajectory[:frames])
 
 
 class Samples(NamedTuple):
@@ -100,6 +107,10 @@ class Samples(NamedTuple):
     trajectory: Float[Array, "n frames ..."]
 
 
+SAMPLES = "samples"
+"""The name of the axis that `sample` lifts over, for official behaviour that depends on the batch."""
+
+
 def sample(
     keys: Key,
     solver: Solver,
@@ -112,17 +123,58 @@ def sample(
     """Draw one sample of `shape` for each of `keys` [n] by carrying prior noise down the grid.
 
     A sample is a function of its own key alone: neither the number of samples nor of devices changes it.
-    Raises `InputError` for a grid that does not fall within [0, 1] and for a denoiser that changes shape or type;
-    an adaptive solver that does not reach its tolerance raises when the result is computed.
+    `shape` is that of the state; a path with coordinates of its own returns samples in those of the data.
+    Raises as `transport` does.
     """
     times = checked(grid)
+    require_falling(sde)
     check_denoiser(denoise, shape)
 
-    def one(key: Key) -> Solution:
+    def one(key: Key) -> Samples:
         prior, noise = jax.random.split(key)
-        return solver.solve(noise, sde.prior_sample(prior, shape), times, frames, sde=sde, denoise=denoise)
+        start = sde.prior_sample(prior, shape)
+        x, evaluations, trajectory = _carry(noise, solver, sde, denoise, start, times, frames)
+        return Samples(sde.to_data(x), evaluations, jax.vmap(sde.to_data)(trajectory))
 
-    return Samples(*jax.vmap(one)(keys))
+    return jax.vmap(one, axis_name=SAMPLES)(keys)
+
+
+def transport(
+    key: Key, solver: Solver, sde: GaussianPath, denoise: Denoiser, x: Array, grid: ArrayLike, frames: int = 0
+) -> Solution:
+    """Carry ONE x from grid[0] to grid[-1]: lift a batch with `jax.vmap`. `key` is the source of all noise.
+
+    Raises `InputError` for a grid that does not fall within [0, 1], a path whose log-SNR does not fall, a denoiser
+    that changes shape or type; raises, when the result is computed, for an x that is not finite and for a result
+    that is not, and where an adaptive solver does not reach its tolerance.
+    """
+    times = checked(grid)
+    require_falling(sde)
+    check_denoiser(denoise, x.shape)
+    return _carry(key, solver, sde, denoise, x, times, frames)
+
+
+def _carry(
+    key: Key, solver: Solver, sde: GaussianPath, denoise: Denoiser, x: Array, grid: Array, frames: int
+) -> Solution:
+    start = finite(x - sde.offset(grid[0]), "the start of a trajectory holds NaN or infinity: expected finite numbers")
+    y, evaluations, trajectory = solver.solve(
+        key, start, grid, frames, sde=Centred(sde), denoise=lambda y, t: denoise(y + sde.offset(t), t)
+    )
+    y = finite(
+        y,
+        f"{type(solver).__name__} on {type(sde).__name__} came to NaN or infinity. Where f and g are infinite (t = 1 "
+        "if alpha is 0 there, t = 0 if sigma is) let the grid start or end inside, or take an exponential sampler; "
+        "otherwise take more steps, or look at the denoiser",
+    )
+    times = jnp.asarray(grid)[frames_of(len(grid) - 1, frames)]
+    trajectory = jax.vmap(lambda y, t: y + sde.offset(t))(trajectory, times)
+    return Solution(y + sde.offset(grid[-1]), evaluations, trajectory)
+
+
+def finite(x: Array, otherwise: str) -> Array:
+    """Return x; raise `otherwise`, when x is computed, unless all its numbers are finite."""
+    return eqx.error_if(x, ~jnp.all(jnp.isfinite(x)), otherwise)
 
 
 def check_denoiser(denoise: Denoiser, shape: tuple[int, ...]) -> None:

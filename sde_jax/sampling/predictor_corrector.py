@@ -15,11 +15,6 @@ from sde_jax.typing import Array, Denoiser, Key, Time
 class Corrector(Protocol):
     """A move at a fixed time that leaves the marginal there as it is."""
 
-    @property
-    def evaluations_per_step(self) -> int:
-        """The number of denoiser calls in one application."""
-        ...
-
     def correct(
         self,
         key: Key,
@@ -38,26 +33,37 @@ class Corrector(Protocol):
 class PredictorCorrector(FixedGridSolver):
     """A corrector at t, then a predictor from t to s, at every step: any of the one with any of the other.
 
-    Song et al. 2021, algorithm 1, in the order of the official code (the paper's own order, predictor first, differs
-    by half a step: it ends with a corrector, this ends with a predictor, whose noise-free mean can be kept).
+    Song et al. 2021, algorithm 1. With `corrector_first` in the order of the official code, which ends with a
+    predictor; without it in the paper's own, predictor first, which ends with a corrector at the grid's end (where
+    sigma is 0 there is nothing to correct: end the grid before).
     """
 
     predictor: FixedGridSolver = field(default_factory=ReverseDiffusion)
     corrector: Corrector = field(default_factory=Langevin)
+    corrector_first: bool = True
 
     @property
-    def evaluations_per_step(self) -> int:
-        """The sum of the predictor's and the corrector's."""
-        return self.predictor.evaluations_per_step + self.corrector.evaluations_per_step
+    def convergence_order(self) -> float:
+        """The predictor's; the corrector's bias falls with its step, not with the grid's."""
+        return self.predictor.convergence_order
 
-    def init(self, x: Array) -> Any:
+    def init(self, x: Array, grid: Array) -> Any:
         """Return the predictor's state."""
-        return self.predictor.init(x)
+        return self.predictor.init(x, grid)
 
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
     ) -> tuple[Step, Any]:
-        """Correct at t, then carry x to s."""
+        """Correct at t and carry x to s, or carry x to s and correct there."""
         first, second = jax.random.split(key)
-        x = self.corrector.correct(first, x, t, (t, s), sde=sde, denoise=denoise).x
-        return self.predictor.step(second, x, t, s, state, sde=sde, denoise=denoise)
+
+        def correct(x: Array, time: Time) -> Step:
+            return self.corrector.correct(first, x, time, (t, s), sde=sde, denoise=denoise)
+
+        if self.corrector_first:
+            corrected = correct(x, t)
+            step, state = self.predictor.step(second, corrected.x, t, s, state, sde=sde, denoise=denoise)
+        else:
+            predicted, state = self.predictor.step(second, x, t, s, state, sde=sde, denoise=denoise)
+            corrected, step = predicted, correct(predicted.x, s)
+        return step._replace(evaluations=step.evaluations + corrected.evaluations), state

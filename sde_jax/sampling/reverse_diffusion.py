@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-
 from sde_jax.prediction import score_of
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
@@ -27,5 +25,5 @@ class ReverseDiffusion(FixedGridSolver):
         """Carry x from t to s."""
         a, q = sde.transition(s, t)
         mean = (2 - a) * x + 0.5 * (1 + self.churn**2) * q**2 * score_of(denoise, sde)(x, t)
-        z = jax.random.normal(key, x.shape, x.dtype)
+        z = sde.noise(key, x.shape, x.dtype)
         return Step(mean + self.churn * q * z, mean), state

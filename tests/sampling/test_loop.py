@@ -71,7 +71,9 @@ def test_the_last_noise_is_kept_or_left_out_as_asked():
     x, grid = jnp.array([0.3, -0.2]), jnp.array([0.6, 0.4])
     for solver in (sj.Ancestral(), sj.PredictorCorrector()):
         noisy = type(solver)(noise_free=False)
-        step, _ = solver.step(jax.random.fold_in(keys(1)[0], 0), x, *grid, solver.init(x), sde=SDE, denoise=DENOISE)
+        step, _ = solver.step(
+            jax.random.fold_in(keys(1)[0], 0), x, *grid, solver.init(x, grid), sde=SDE, denoise=DENOISE
+        )
         for form, expected in ((solver, step.mean), (noisy, step.x)):
             solution = form.solve(keys(1)[0], x, grid, 1, sde=SDE, denoise=DENOISE)
             np.testing.assert_allclose(solution.x, expected, rtol=1e-12)
