@@ -41,6 +41,8 @@ from sde_jax.sampling import ReverseSDE as ReverseSDE
 from sde_jax.sampling import Samples as Samples
 from sde_jax.sampling import grids as grids
 from sde_jax.sampling import sample as sample
+from sde_jax.sde import DDPM as DDPM
+from sde_jax.sde import SMLD as SMLD
 from sde_jax.sde import VE as VE
 from sde_jax.sde import VP as VP
 from sde_jax.sde import GaussianPath as GaussianPath

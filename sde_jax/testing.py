@@ -29,7 +29,7 @@ DRAWS = 4096
 SLACK = 1e-8
 
 
-def check_sde(sde: GaussianPath) -> None:
+def check_sde(sde: GaussianPath, kinks: Sequence[float] | np.ndarray = ()) -> None:
     """Hold a path to the laws of the process x_t | x_0 ~ N(alpha x_0, sigma^2 I) and dx = f x dt + g dw.
 
     1. log(alpha / sigma) falls strictly, and `time_of` inverts it (where the schedule is a scalar).
@@ -39,10 +39,13 @@ def check_sde(sde: GaussianPath) -> None:
        at t = 0, and g^2 >= 0 everywhere.
     4. `perturb` returns alpha x_0 + sigma eps with the eps it returns, whose mean is 0 and variance 1.
     5. `prior_log_prob` is the log-density of N(0, prior_variance), of which `prior_sample` draws.
+
+    `kinks` are the times in (0, 1) at which f or g is not smooth, where the integrals of the third law are divided.
     """
     with jax.enable_x64(True):
-        for hold in (_hold_signal_to_noise, _hold_transitions, _hold_rates, _hold_perturb, _hold_prior):
+        for hold in (_hold_signal_to_noise, _hold_transitions, _hold_perturb, _hold_prior):
             hold(sde)
+        _hold_rates(sde, np.union1d(TIMES, kinks))
 
 
 def check_solver(
@@ -228,8 +231,8 @@ def _hold_transitions(sde: GaussianPath) -> None:
     _require(law, times, a_st**2 * v_s + q_st**2, v_t, SLACK * v_t)
 
 
-def _hold_rates(sde: GaussianPath) -> None:
-    ends = np.minimum(TIMES, 1.0 if np.all(sde.alpha(1.0) > 0) else 0.99)  # f is infinite where alpha vanishes
+def _hold_rates(sde: GaussianPath, ends: np.ndarray) -> None:
+    ends = np.minimum(ends, 1.0 if np.all(sde.alpha(1.0) > 0) else 0.99)  # f is infinite where alpha vanishes
     nodes, weights = np.polynomial.legendre.leggauss(24)
     s, t = ends[:-1], ends[1:]
     u = (s + t)[:, None] / 2 + (t - s)[:, None] / 2 * nodes

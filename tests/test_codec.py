@@ -11,7 +11,7 @@ from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler, Training
 
 PROTOCOLS = [
-    (sde.GaussianPath, {"VP", "SubVP", "VE"}),
+    (sde.GaussianPath, {"VP", "SubVP", "VE", "DDPM", "SMLD", "Centred"}),
     (nn.Architecture, {"MLP", "NCSNpp"}),
     (prediction.Parameterization, {"Epsilon", "X0", "V", "ScoreFunction", "EDM"}),
     (objective.Weighting, {"Simple", "Likelihood", "EDMWeighting"}),
@@ -24,6 +24,8 @@ PROTOCOLS = [
     ),
     (sampling.Corrector, {"Langevin"}),
 ]
+EXAMPLES = {"Images": Images(path="images.zip"), "Centred": sde.Centred(sde.VE(0.1, 30.0))}
+"""Components whose fields have no defaults."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +42,8 @@ def test_the_components_of_a_protocol_are_what_its_package_exports(protocol, nam
 
 @pytest.mark.parametrize(("protocol", "_"), PROTOCOLS, ids=lambda value: getattr(value, "__name__", ""))
 def test_every_component_comes_back_from_its_json(protocol, _):
-    for cls in components(protocol).values():
-        value = cls(path="images.zip") if cls is Images else cls()
+    for name, cls in components(protocol).items():
+        value = EXAMPLES[name] if name in EXAMPLES else cls()
         data = json.loads(json.dumps(encode(value)))
         assert data["type"] == cls.__name__
         assert decode(protocol, data) == (value, [])
@@ -150,7 +152,7 @@ def test_a_component_of_the_users_own_can_be_changed_but_not_named():
     assert decode(sde.GaussianPath, encode(own))[1] == ["value = 'Own': no such GaussianPath; " + EXPECTED]
 
 
-EXPECTED = "expected one of SubVP, VE, VP"
+EXPECTED = f"expected one of {', '.join(sorted(dict(PROTOCOLS)[sde.GaussianPath]))}"
 
 
 def test_an_error_in_a_component_keeps_the_current_one():

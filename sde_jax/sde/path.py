@@ -16,17 +16,30 @@ from sde_jax.typing import Array, Key, Time
 Class = TypeVar("Class", bound=type)
 
 
-@dataclass_transform(frozen_default=True)
+def static(*, default: Any = dataclasses.MISSING) -> Any:
+    """Declare a field of a path that is no leaf: something hashable that programs are compiled for."""
+    return dataclasses.field(default=default, metadata={"static": True})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static,))
 def path(cls: Class) -> Class:
-    """Make a class a frozen dataclass whose fields are the leaves of a pytree: the decorator of every path."""
+    """Make a class a frozen dataclass whose fields, but for `static` ones, are the leaves of a pytree.
+
+    The decorator of every path and of every component of one.
+    """
     cls = dataclasses.dataclass(frozen=True)(cls)
-    names = [field.name for field in dataclasses.fields(cls)]
+    fields = dataclasses.fields(cls)
+    names = [field.name for field in fields if not field.metadata.get("static")]
+    fixed = [field.name for field in fields if field.metadata.get("static")]
     # Not jax.tree_util.register_dataclass, whose classes compare equal as tree structures where they have equally many
     # fields (jaxlib 0.10.2): a compiled function would then, now and then, run one path's program on another.
     jax.tree_util.register_pytree_with_keys(
         cls,
-        lambda path: ([(jax.tree_util.GetAttrKey(name), getattr(path, name)) for name in names], None),
-        lambda _, leaves: cls(**dict(zip(names, leaves, strict=True))),
+        lambda path: (
+            [(jax.tree_util.GetAttrKey(name), getattr(path, name)) for name in names],
+            tuple(getattr(path, name) for name in fixed),
+        ),
+        lambda values, leaves: cls(**dict(zip(names + fixed, (*leaves, *values), strict=True))),
     )
     return cls
 
