@@ -25,6 +25,7 @@ from sde_jax.prediction import X0 as X0
 from sde_jax.prediction import Epsilon as Epsilon
 from sde_jax.prediction import ScoreFunction as ScoreFunction
 from sde_jax.prediction import V as V
+from sde_jax.prediction import Velocity as Velocity
 from sde_jax.prediction import denoiser as denoiser
 from sde_jax.prediction import denoiser_of as denoiser_of
 from sde_jax.prediction import exact as exact

@@ -13,7 +13,8 @@ from sde_jax.experiment import Experiment, Sampler, Training
 PROTOCOLS = [
     (sde.GaussianPath, {"VP", "SubVP", "VE", "DDPM", "SMLD", "Centred"}),
     (nn.Architecture, {"MLP", "NCSNpp"}),
-    (prediction.Parameterization, {"Epsilon", "X0", "V", "ScoreFunction", "EDM"}),
+    (prediction.Parameterization, {"Epsilon", "X0", "V", "Velocity", "ScoreFunction", "EDM"}),
+    (prediction.Label, {"ScaledTime", "Deviation", "LogNoise"}),
     (objective.Weighting, {"Simple", "Likelihood", "EDMWeighting"}),
     (objective.Times, {"Uniform", "UniformLogSNR"}),
     (likelihood.Divergence, {"Exact", "Hutchinson"}),

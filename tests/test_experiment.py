@@ -10,7 +10,7 @@ from sde_jax.likelihood import Exact
 from sde_jax.nn import NCSNpp
 from sde_jax.objective import Likelihood, UniformLogSNR
 from sde_jax.ode import Tolerance
-from sde_jax.prediction import V
+from sde_jax.prediction import LogNoise, V
 from sde_jax.sampling import Ancestral, EulerMaruyama, ProbabilityFlow
 from sde_jax.sde import VE
 from sde_jax.training import Adam
@@ -19,7 +19,7 @@ OTHER = Experiment(
     data=Images("images.zip", 7),
     sde=VE(0.02, 40.0),
     network=NCSNpp(features=8, channel_multipliers=(1, 2), attention_resolutions=()),
-    objective=Objective(V(), Likelihood(), UniformLogSNR(1e-4)),
+    objective=Objective(V(LogNoise(40.0)), Likelihood(), UniformLogSNR(1e-4)),
     training=Training(steps=9, flip=True, optimizer=Adam(half_life=3.0)),
     samplers={"em": Sampler(EulerMaruyama(), 9), "flow": Sampler(ProbabilityFlow(Tolerance(0.1, 0.2, 7)), end=0.01)},
     likelihood=Scoring(Exact(), passes=2),

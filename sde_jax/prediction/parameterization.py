@@ -1,16 +1,14 @@
 """What a network predicts: x0hat = c_skip x + c_out F(c_in x, c_noise)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
+from sde_jax.prediction.label import Label, LogNoise, ScaledTime
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Time
-
-LABEL_SCALE = 999.0
-"""The official networks are told 999 t (Song et al. 2021, their code): DDPM's labels 0 ... 999."""
 
 
 class Coefficients(NamedTuple):
@@ -34,20 +32,24 @@ class Parameterization(Protocol):
 class Epsilon:
     """F predicts the noise: x0hat = (x - sigma F) / alpha (Ho et al. 2020, eq. 11 ff.); score = -F / sigma."""
 
+    label: Label = field(default_factory=ScaledTime)
+
     def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:
-        """Return (1/alpha, -sigma/alpha, 1, 999 t)."""
+        """Return (1/alpha, -sigma/alpha, 1, label)."""
         alpha = sde.alpha(t)
-        return Coefficients(1 / alpha, -sde.sigma(t) / alpha, jnp.ones_like(alpha), LABEL_SCALE * t)
+        return Coefficients(1 / alpha, -sde.sigma(t) / alpha, jnp.ones_like(alpha), self.label.at(sde, t))
 
 
 @dataclass(frozen=True)
 class X0:
     """F predicts the clean example: x0hat = F."""
 
+    label: Label = field(default_factory=ScaledTime)
+
     def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:
-        """Return (0, 1, 1, 999 t)."""
+        """Return (0, 1, 1, label)."""
         one = jnp.ones_like(sde.alpha(t))
-        return Coefficients(jnp.zeros_like(one), one, one, LABEL_SCALE * t)
+        return Coefficients(jnp.zeros_like(one), one, one, self.label.at(sde, t))
 
 
 @dataclass(frozen=True)
@@ -57,21 +59,48 @@ class V:
     The network sees x / sqrt(alpha^2 + sigma^2), which for VP is x itself: x0hat = alpha x - sigma F.
     """
 
+    label: Label = field(default_factory=ScaledTime)
+
     def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:
-        """Return (alpha / r^2, -sigma / r, 1 / r, 999 t) with r^2 = alpha^2 + sigma^2."""
+        """Return (alpha / r^2, -sigma / r, 1 / r, label) with r^2 = alpha^2 + sigma^2."""
         alpha, sigma = sde.alpha(t), sde.sigma(t)
         r = jnp.hypot(alpha, sigma)
-        return Coefficients(alpha / r**2, -sigma / r, 1 / r, LABEL_SCALE * t)
+        return Coefficients(alpha / r**2, -sigma / r, 1 / r, self.label.at(sde, t))
+
+
+@dataclass(frozen=True)
+class Velocity:
+    """F predicts alpha' x0 + sigma' eps, the velocity of x - b (Lipman et al. 2023, eq. 15; Liu et al. 2023, eq. 1).
+
+    x0hat = (sigma' (x - b) - sigma F) / (alpha sigma' - alpha' sigma), which on the straight path, alpha = 1 - t and
+    sigma = t, is x - t F: finite where alpha = 0. The denominator is -alpha sigma lambda', positive on every path.
+    """
+
+    label: Label = field(default_factory=ScaledTime)
+
+    def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:
+        """Return (sigma' / d, -sigma / d, 1, label), d = alpha sigma' - alpha' sigma; (1/alpha, 0, ...) where sigma = 0.
+
+        The limit is written out since sigma' may be infinite there.
+        """
+        alpha, sigma = sde.alpha(t), sde.sigma(t)
+        stretch, growth = sde.speeds(t)
+        d = alpha * growth - stretch * sigma
+        clean = sigma == 0
+        skip, out = jnp.where(clean, jnp.reciprocal(alpha), growth / d), jnp.where(clean, 0.0, -sigma / d)
+        return Coefficients(skip, out, jnp.ones_like(alpha), self.label.at(sde, t))
 
 
 @dataclass(frozen=True)
 class ScoreFunction:
     """F predicts the score: x0hat = (x + sigma^2 F) / alpha (Song et al. 2021, eq. 7)."""
 
+    label: Label = field(default_factory=ScaledTime)
+
     def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:
-        """Return (1/alpha, sigma^2/alpha, 1, 999 t)."""
+        """Return (1/alpha, sigma^2/alpha, 1, label)."""
         alpha = sde.alpha(t)
-        return Coefficients(1 / alpha, sde.variance(t) / alpha, jnp.ones_like(alpha), LABEL_SCALE * t)
+        return Coefficients(1 / alpha, sde.variance(t) / alpha, jnp.ones_like(alpha), self.label.at(sde, t))
 
 
 @dataclass(frozen=True)
@@ -96,5 +125,5 @@ class EDM:
         alpha, s = sde.alpha(t), jnp.exp(-sde.log_snr(t))
         total = s**2 + self.sigma_data**2
         root = jnp.sqrt(total)
-        label = -self.noise_scale * sde.log_snr(t) / 4
+        label = LogNoise(self.noise_scale).at(sde, t)
         return Coefficients(self.sigma_data**2 / (total * alpha), s * self.sigma_data / root, 1 / (alpha * root), label)

@@ -126,6 +126,11 @@ class GaussianPath(abc.ABC):
         variance, growth = jax.jvp(self.variance, (t,), (jnp.ones_like(t),))
         return f, growth - 2 * f * variance
 
+    def speeds(self, t: Time) -> tuple[Array, Array]:
+        """Return (d alpha / dt, d sigma / dt), which may be finite where alpha or sigma is 0 and `rates` are not."""
+        t = jnp.asarray(t, jnp.result_type(t, float))
+        return jax.jvp(lambda t: (self.alpha(t), self.sigma(t)), (t,), (jnp.ones_like(t),))[1]
+
     def drift(self, x: Float[Array, "..."], t: Time) -> Float[Array, "..."]:
         """Return the drift f(t) (x - b(t)) + b'(t) of the forward SDE."""
         t = jnp.asarray(t, jnp.result_type(t, float))
@@ -136,10 +141,14 @@ class GaussianPath(abc.ABC):
         """Return the diffusion coefficient g(t) of the forward SDE."""
         return jnp.sqrt(self.rates(t)[1])
 
+    def mix(self, x0: Float[Array, "..."], eps: Float[Array, "..."], t: Time) -> Float[Array, "..."]:
+        """Return x_t = alpha x_0 + b + sigma eps."""
+        return self.alpha(t) * x0 + self.offset(t) + self.sigma(t) * eps
+
     def perturb(self, key: Key, x0: Float[Array, "..."], t: Time) -> tuple[Array, Array]:
-        """Draw x_t given x_0; return (x_t, eps), both of the shape of x0, with x_t = alpha x_0 + b + sigma eps."""
+        """Draw x_t given x_0; return (x_t, eps), both of the shape of x0."""
         eps = self.noise(key, x0.shape, x0.dtype)
-        return self.alpha(t) * x0 + self.offset(t) + self.sigma(t) * eps, eps
+        return self.mix(x0, eps, t), eps
 
     def transition(self, s: Time, t: Time) -> tuple[Array, Array]:
         """Return (scale, std) of x_t - b_t | x_s ~ N(scale (x_s - b_s), std^2 I), for s < t.
