@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
-from sde_jax.prediction import score_of
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
 
@@ -18,16 +18,23 @@ class Reverse(NamedTuple):
 
 
 def reverse(sde: GaussianPath, denoise: Denoiser, churn: float = 1.0) -> Reverse:
-    """Return the process that undoes `sde`, with the same marginals for every `churn` >= 0:
+    """Return the process that undoes `sde`, with the same marginals for every number `churn` >= 0:
 
-        drift = f (x - b) + b' - (1 + churn^2)/2 g^2 score,    noise = churn g.
+        drift = velocity + churn^2 g^2 r / (2 sigma^2),    noise = churn g,    r = x - b - alpha D = -sigma^2 score,
+        velocity = b' + alpha' D + (sigma^2)' r / (2 sigma^2) = f (x - b) + b' - g^2 score / 2.
 
-    churn = 1 is the reverse SDE (Anderson 1982; Song et al. 2021, eq. 6), churn = 0 the probability-flow ODE (eq. 13).
+    churn = 1 is the reverse SDE (Anderson 1982; Song et al. 2021, eq. 6), churn = 0 the probability-flow ODE (eq. 13),
+    whose velocity is finite where alpha = 0 though f and g are not.
     """
-    score = score_of(denoise, sde)
 
     def drift(x: Array, t: Time) -> Array:
-        return sde.drift(x, t) - 0.5 * (1 + churn**2) * sde.rates(t)[1] * score(x, t)
+        t = jnp.asarray(t, jnp.result_type(t, float))
+        (alpha, b, variance), (growth, speed, spread) = jax.jvp(
+            lambda t: (sde.alpha(t), sde.offset(t), sde.variance(t)), (t,), (jnp.ones_like(t),)
+        )
+        clean = denoise(x, t)
+        rate = spread if isinstance(churn, int | float) and churn == 0 else spread + churn**2 * sde.rates(t)[1]
+        return speed + growth * clean + rate / (2 * variance) * (x - b - alpha * clean)
 
     def noise(t: Time) -> Array:
         return churn * jnp.sqrt(sde.rates(t)[1])

@@ -63,3 +63,34 @@ def test_the_reverse_sde_is_andersons(sde):
     np.testing.assert_allclose(drift(x, t), sde.drift(x, t) - g**2 * score(x, t), rtol=1e-9)
     np.testing.assert_allclose(noise(t), g, rtol=1e-12)
     assert sj.reverse(sde, sj.denoiser_of(score, sde), churn=0.0).noise(t) == 0
+
+
+@sj.path
+class Straight(sj.GaussianPath):
+    """Rectified flow: alpha vanishes at t = 1, where f and g are infinite and the velocity is not."""
+
+    def log_alpha(self, t):
+        return jnp.log(1 - t)
+
+    def alpha(self, t):
+        return 1 - t
+
+    def variance(self, t):
+        return jnp.square(t)
+
+    def offset(self, t):
+        return jnp.sin(t) * jnp.array([2.0, -1.0])
+
+
+def test_the_velocity_is_finite_where_alpha_vanishes():
+    sde = Straight()
+    denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+    velocity = sj.reverse(sde, denoise, churn=0.0).drift
+    x = np.array([0.3, 2.0])
+    # at t = 1 nothing is known of x_0 and x - b is the noise: the velocity is b' - E[x_0] + E[eps]
+    b, speed = np.array([2.0, -1.0]) * np.sin(1.0), np.array([2.0, -1.0]) * np.cos(1.0)
+    np.testing.assert_allclose(velocity(x, 1.0), speed - MEAN + x - b, rtol=1e-12)
+    score = sj.score_of(denoise, sde)
+    for t in (0.2, 0.7):
+        expected = sde.drift(x, t) - 0.5 * sde.rates(t)[1] * score(x, t)
+        np.testing.assert_allclose(velocity(x, t), expected, rtol=1e-10)

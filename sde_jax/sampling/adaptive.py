@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import lineax
 
-from sde_jax.ode import Tolerance, integrate
+from sde_jax.errors import InputError
+from sde_jax.ode import Method, ShARK, Tolerance, Tsit5, evaluations, integrate
+from sde_jax.ode.flow import check_explicit
 from sde_jax.reverse import reverse
 from sde_jax.sampling.grids import frames_of
 from sde_jax.sampling.loop import Solution
@@ -20,32 +22,45 @@ class ProbabilityFlow:
     """The probability-flow ODE dx/dt = f x - g^2/2 score, deterministic given the prior's draw.
 
     Song et al. 2021, eq. 13 and section 4.3. Every sample has its own steps; the grid says where it starts, where it
-    ends and at which times the trajectory is kept.
+    ends and at which times the trajectory is kept. Raises `InputError` for a solver that is not an explicit
+    Runge-Kutta method.
     """
 
     tolerance: Tolerance = field(default_factory=Tolerance)
+    solver: Method = field(default_factory=Tsit5)
+
+    def __post_init__(self):
+        check_explicit(self.solver)
 
     def solve(self, key: Key, x: Array, grid: Array, frames: int, *, sde: GaussianPath, denoise: Denoiser) -> Solution:
         """Carry x from grid[0] to grid[-1]; `key` is not used."""
         times = grid[frames_of(len(grid) - 1, max(frames, 1))]
-        flow = integrate(reverse(sde, denoise, churn=0.0).drift, x, grid[0], times, self.tolerance)
+        flow = integrate(reverse(sde, denoise, churn=0.0).drift, x, grid[0], times, self.tolerance, self.solver)
         return Solution(flow.values[-1], flow.evaluations, flow.values if frames else flow.values[:0])
 
 
 @dataclass(frozen=True)
 class ReverseSDE:
-    """The reverse SDE of `churn` > 0 with adaptive steps, strong order 1.5 for its additive noise.
+    """The reverse SDE of `churn` > 0 with adaptive steps, by default of strong order 1.5 for its additive noise.
 
-    ShARK (Foster et al. 2023) on a virtual Brownian tree, so that the path does not depend on the steps taken; both
-    from diffrax. The tree is cheap only beside a large network.
+    A stochastic Runge-Kutta method on a virtual Brownian tree, so that the path does not depend on the steps taken;
+    both from diffrax. The tree is cheap only beside a large network. Raises `InputError` for any other solver.
     """
 
     churn: float = 1.0
     tolerance: Tolerance = field(default_factory=lambda: Tolerance(rtol=1e-2, atol=1e-2))
+    solver: Method = field(default_factory=ShARK)
+
+    def __post_init__(self):
+        scheme = self.solver.scheme()
+        if not isinstance(scheme, diffrax.AbstractSRK) or scheme.tableau.b_error is None:
+            raise InputError(f"{scheme}: expected a stochastic Runge-Kutta method with adaptive steps, such as ShARK")
 
     def solve(self, key: Key, x: Array, grid: Array, frames: int, *, sde: GaussianPath, denoise: Denoiser) -> Solution:
         """Carry x from grid[0] to grid[-1]."""
+        self.tolerance.check_resolution(x)
         drift, noise = reverse(sde, denoise, self.churn)
+        scheme = self.solver.scheme()
         elapsed = grid[0] - grid[frames_of(len(grid) - 1, max(frames, 1))]
         brownian = diffrax.VirtualBrownianTree(
             0.0, elapsed[-1], tol=1e-4, shape=jax.typeof(x), key=key, levy_area=diffrax.SpaceTimeLevyArea
@@ -59,18 +74,18 @@ class ReverseSDE:
         )
         solution = diffrax.diffeqsolve(
             terms,
-            diffrax.ShARK(),
+            scheme,
             t0=0.0,
             t1=elapsed[-1],
             dt0=1e-3,
             y0=x,
             saveat=diffrax.SaveAt(ts=elapsed),
-            stepsize_controller=diffrax.PIDController(
-                rtol=self.tolerance.rtol, atol=self.tolerance.atol, pcoeff=0.1, icoeff=0.3, dtmin=1e-4
-            ),
+            stepsize_controller=self.solver.controller(self.tolerance),
             max_steps=self.tolerance.max_steps,
             adjoint=diffrax.ForwardMode(),
             throw=False,
         )
         values = self.tolerance.require(solution.ys, solution, "the reverse SDE")
-        return Solution(values[-1], 2 * solution.stats["num_steps"], values if frames else values[:0])
+        return Solution(
+            values[-1], evaluations(scheme)[1] * solution.stats["num_steps"], values if frames else values[:0]
+        )

@@ -4,13 +4,13 @@ import abc
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax.errors import InputError
+from sde_jax.ode import finite
 from sde_jax.sampling.grids import checked, frames_of
 from sde_jax.sde import Centred, GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -170,11 +170,6 @@ def _carry(
     times = jnp.asarray(grid)[frames_of(len(grid) - 1, frames)]
     trajectory = jax.vmap(lambda y, t: y + sde.offset(t))(trajectory, times)
     return Solution(y + sde.offset(grid[-1]), evaluations, trajectory)
-
-
-def finite(x: Array, otherwise: str) -> Array:
-    """Return x; raise `otherwise`, when x is computed, unless all its numbers are finite."""
-    return eqx.error_if(x, ~jnp.all(jnp.isfinite(x)), otherwise)
 
 
 def check_denoiser(denoise: Denoiser, shape: tuple[int, ...]) -> None:

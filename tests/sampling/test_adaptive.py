@@ -1,3 +1,4 @@
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 import scipy.stats
 
 import sde_jax as sj
+from sde_jax import codec, ode
 
 PATHS = [sj.VP(), sj.SubVP(), sj.VE()]
 MEAN, COVARIANCE = np.array([0.5, -1.0]), np.array([[0.4, 0.15], [0.15, 0.2]])
@@ -73,3 +75,35 @@ def test_a_tolerance_out_of_reach_raises_instead_of_returning_samples(solver):
         RuntimeError, match=r"did not reach rtol=1e-06, atol=1e-06 within 5 steps: loosen the tolerance"
     ):
         jax.block_until_ready(draw(jax.random.split(jax.random.key(0), 2)))
+
+
+@pytest.mark.parametrize("method", [ode.ShARK(), ode.SRA1(), ode.SPaRK()], ids=name)
+def test_the_evaluations_of_an_adaptive_sde_are_the_denoisers_calls(method):
+    calls, sde = [], sj.VP()
+    exact = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+
+    def denoise(x, t):
+        jax.debug.callback(lambda: calls.append(1))
+        return exact(x, t)
+
+    solver, grid = sj.ReverseSDE(tolerance=sj.Tolerance(0.1, 0.1), solver=method), jnp.array([1.0, 0.5])
+    solve = jax.jit(lambda key: solver.solve(key, jnp.ones(2), grid, 0, sde=sde, denoise=denoise))
+    solution = jax.block_until_ready(solve(jax.random.key(0)))
+    jax.effects_barrier()
+    assert len(calls) == solution.evaluations > 10
+
+
+def test_a_solver_is_configured_by_name():
+    for solver in (sj.ProbabilityFlow(TIGHT, ode.Dopri8(pcoeff=0.2, icoeff=0.4)), sj.ReverseSDE(solver=ode.SPaRK())):
+        data = codec.encode(solver)
+        assert codec.decode(sj.sampling.Solver, data) == (solver, [])
+    _, problems = codec.decode(sj.sampling.Solver, {"type": "ProbabilityFlow", "solver": "Kvaerno5"})
+    assert "no such Method" in problems[0]
+    _, problems = codec.decode(sj.sampling.Solver, {"type": "ProbabilityFlow", "solver": "ShARK"})
+    assert "expected an explicit Runge-Kutta method" in problems[0]
+
+
+@pytest.mark.parametrize("method", [ode.Tsit5(), ode.Diffrax(diffrax.SEA())], ids=name)
+def test_a_solver_that_is_none_for_sdes_is_refused(method):
+    with pytest.raises(sj.InputError, match="expected a stochastic Runge-Kutta method with adaptive steps"):
+        sj.ReverseSDE(solver=method)

@@ -1,0 +1,70 @@
+"""The one adaptive ODE solve: probability flow and likelihood."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import diffrax
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike, Int
+
+from sde_jax.errors import InputError
+from sde_jax.ode.methods import Method, Tsit5, evaluations
+from sde_jax.ode.tolerance import Tolerance
+from sde_jax.typing import Array, Time
+
+
+class Flow(NamedTuple):
+    """The solution of an ODE: `values`, y at each of the times asked for; `evaluations` of its right-hand side."""
+
+    values: Any
+    evaluations: Int[Array, ""]
+
+
+def integrate(
+    field: Callable[[Any, Time], Any],
+    y: Any,
+    start: Time,
+    times: ArrayLike,
+    tolerance: Tolerance,
+    method: Method | None = None,
+    *,
+    differentiable: bool = False,
+) -> Flow:
+    """Solve dy/dt = field(y, t) from `start` to times[-1], in either direction, by `method` (`Tsit5()` by default).
+
+    y: a pytree of arrays; the values have a leading axis of len(times). The step size is this y's own: under
+    `jax.vmap` every example keeps its own steps. Derivatives are forward only unless `differentiable`, which keeps
+    checkpoints for those in reverse. Raises `InputError` for a tolerance that y's numbers do not resolve and a scheme
+    that is not an explicit Runge-Kutta method; raises, when the result is computed, where the tolerance is not reached.
+    """
+    tolerance.check_resolution(y)
+    method = Tsit5() if method is None else method
+    scheme, times = check_explicit(method), jnp.asarray(times)
+    before, each = evaluations(scheme)
+    term = diffrax.ODETerm(lambda t, y, args: field(y, jnp.asarray(t)))
+    solution = diffrax.diffeqsolve(
+        term,
+        scheme,
+        t0=start,
+        t1=times[-1],
+        dt0=None,
+        y0=y,
+        saveat=diffrax.SaveAt(ts=times),
+        stepsize_controller=method.controller(tolerance),
+        # The start is evaluated here, once: diffrax does it again for every first step that is rejected.
+        solver_state=(jnp.array(False), term.vf(start, y, None)) if before else None,
+        max_steps=tolerance.max_steps,
+        adjoint=diffrax.RecursiveCheckpointAdjoint() if differentiable else diffrax.ForwardMode(),
+        throw=False,
+    )
+    values = jax.tree.map(lambda v: tolerance.require(v, solution, "the probability-flow ODE"), solution.ys)
+    return Flow(values, before + each * solution.stats["num_steps"])
+
+
+def check_explicit(method: Method) -> diffrax.AbstractSolver:
+    """Return a method's scheme; raise `InputError` unless it is an explicit Runge-Kutta method for ODEs."""
+    scheme = method.scheme()
+    if not isinstance(scheme, diffrax.AbstractERK | diffrax.Euler):
+        raise InputError(f"{scheme}: expected an explicit Runge-Kutta method for an ODE, such as Tsit5 or Dopri8")
+    return scheme
