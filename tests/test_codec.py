@@ -15,8 +15,8 @@ PROTOCOLS = [
     (nn.Architecture, {"MLP", "NCSNpp"}),
     (prediction.Parameterization, {"Epsilon", "X0", "V", "Velocity", "ScoreFunction", "EDM"}),
     (prediction.Label, {"ScaledTime", "Deviation", "LogNoise"}),
-    (objective.Weighting, {"Simple", "Likelihood", "EDMWeighting"}),
-    (objective.Times, {"Uniform", "UniformLogSNR"}),
+    (objective.Weighting, {"Simple", "Likelihood", "EDMWeighting", "FlowMatching", "MinSNR", "P2", "Sigmoid"}),
+    (objective.Times, {"Uniform", "UniformLogSNR", "Importance", "LogNormal", "LogitNormal"}),
     (likelihood.Divergence, {"Exact", "Hutchinson"}),
     (Dataset, {"Digits", "Images"}),
     (

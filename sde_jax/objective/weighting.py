@@ -1,8 +1,10 @@
 """Weights w(t) of the squared error of the clean estimate."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
+import jax
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
@@ -50,9 +52,84 @@ class EDMWeighting:
     sigma_data: float = 0.5
 
     def __post_init__(self):
-        if not self.sigma_data > 0:
-            raise InputError(f"{self}: expected sigma_data > 0")
+        _require_positive(self, "sigma_data")
 
     def weight(self, sde: GaussianPath, t: Time) -> Array:
         """Return 1 / s^2 + 1 / sd^2."""
         return jnp.exp(2 * sde.log_snr(t)) + self.sigma_data**-2
+
+
+@dataclass(frozen=True)
+class FlowMatching:
+    """w = (alpha lambda')^2, which makes the loss |velocity error|^2 (Lipman et al. 2023).
+
+    The velocity is alpha' x0 + sigma' eps, what a network under `Velocity` predicts.
+    """
+
+    def weight(self, sde: GaussianPath, t: Time) -> Array:
+        """Return (alpha' - alpha sigma' / sigma)^2, which is finite where alpha is 0."""
+        stretch, growth = sde.speeds(t)
+        return jnp.square(stretch - sde.alpha(t) * growth / sde.sigma(t))
+
+
+@dataclass(frozen=True)
+class MinSNR:
+    """w = min(SNR, gamma) with SNR = exp(2 lambda) (Hang et al. 2023, for a network that predicts x0).
+
+    Relative to |epsilon error|^2 it is min(SNR, gamma) / SNR. Raises `InputError` unless gamma > 0.
+    """
+
+    gamma: float = 5.0
+
+    def __post_init__(self):
+        _require_positive(self, "gamma")
+
+    def weight(self, sde: GaussianPath, t: Time) -> Array:
+        """Return min(exp(2 lambda), gamma)."""
+        return jnp.minimum(jnp.exp(2 * sde.log_snr(t)), self.gamma)
+
+
+@dataclass(frozen=True)
+class P2:
+    """w = SNR / (k + SNR)^gamma with SNR = exp(2 lambda) (Choi et al. 2022).
+
+    Relative to |epsilon error|^2 it is 1 / (k + SNR)^gamma. Raises `InputError` unless k > 0 and gamma >= 0.
+    """
+
+    k: float = 1.0
+    gamma: float = 1.0
+
+    def __post_init__(self):
+        _require_positive(self, "k")
+        if not self.gamma >= 0:
+            raise InputError(f"{self}: expected gamma >= 0")
+
+    def weight(self, sde: GaussianPath, t: Time) -> Array:
+        """Return exp(2 lambda) / (k + exp(2 lambda))^gamma."""
+        snr = jnp.exp(2 * sde.log_snr(t))
+        return snr / (self.k + snr) ** self.gamma
+
+
+@dataclass(frozen=True)
+class Sigmoid:
+    """w = SNR sigmoid(bias - log SNR) = exp(bias) sigmoid(log SNR - bias), log SNR = 2 lambda.
+
+    Relative to |epsilon error|^2 it is sigmoid(bias - log SNR), and meant for times uniform in log-SNR, as `Importance`
+    and `UniformLogSNR` are (Kingma & Gao 2023; Hoogeboom et al. 2024). Raises `InputError` unless bias is
+    finite.
+    """
+
+    bias: float = 0.0
+
+    def __post_init__(self):
+        if not math.isfinite(self.bias):
+            raise InputError(f"{self}: expected a finite bias")
+
+    def weight(self, sde: GaussianPath, t: Time) -> Array:
+        """Return exp(bias) sigmoid(2 lambda - bias)."""
+        return math.exp(self.bias) * jax.nn.sigmoid(2 * sde.log_snr(t) - self.bias)
+
+
+def _require_positive(weighting: Weighting, name: str) -> None:
+    if not getattr(weighting, name) > 0:
+        raise InputError(f"{weighting}: expected {name} > 0")

@@ -70,7 +70,7 @@ class V:
 
 @dataclass(frozen=True)
 class Velocity:
-    """F predicts alpha' x0 + sigma' eps, the velocity of x - b (Lipman et al. 2023, eq. 15; Liu et al. 2023, eq. 1).
+    """F predicts alpha' x0 + sigma' eps, the velocity of x - b (Lipman et al. 2023; Liu et al. 2023).
 
     x0hat = (sigma' (x - b) - sigma F) / (alpha sigma' - alpha' sigma), which on the straight path, alpha = 1 - t and
     sigma = t, is x - t F: finite where alpha = 0. The denominator is -alpha sigma lambda', positive on every path.
@@ -79,7 +79,7 @@ class Velocity:
     label: Label = field(default_factory=ScaledTime)
 
     def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:
-        """Return (sigma' / d, -sigma / d, 1, label), d = alpha sigma' - alpha' sigma; (1/alpha, 0, ...) where sigma = 0.
+        """Return (sigma' / d, -sigma / d, 1, label), d = alpha sigma' - alpha' sigma; (1/alpha, 0) where sigma = 0.
 
         The limit is written out since sigma' may be infinite there.
         """

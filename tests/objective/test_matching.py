@@ -94,8 +94,3 @@ def test_the_loss_by_noise_level_is_the_minimum_of_every_level():
     losses = jax.jit(lambda x0, times: by_noise_level(KEY, sde, exact, x0, times, sj.EDMWeighting()))(x0, times)
     weights = np.array([float(sj.EDMWeighting().weight(sde, t)) for t in times])
     np.testing.assert_allclose(losses / weights, [minimum(sde, t) for t in times], rtol=0.1)
-
-
-def test_edm_weights_refuse_data_without_extent():
-    with pytest.raises(sj.InputError, match="expected sigma_data > 0"):
-        sj.EDMWeighting(sigma_data=0.0)

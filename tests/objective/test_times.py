@@ -1,8 +1,12 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import logit
+from scipy.stats import truncnorm
 
 import sde_jax as sj
+from sde_jax.objective import Importance, LogitNormal, LogNormal
 
 PATHS = [sj.VP(), sj.SubVP(), sj.VE()]
 START, N = 1e-3, 64
@@ -15,6 +19,15 @@ def name(value):
 def draws(times, sde, n=N, seeds=200):
     keys = jax.random.split(jax.random.key(0), seeds)
     return np.asarray(jax.jit(jax.vmap(lambda key: times.draw(key, n, sde)))(keys))
+
+
+def lifted(function, t):
+    return np.asarray(jax.jit(jax.vmap(function))(jnp.asarray(t)))
+
+
+def quantiles(times, sde, n=512):
+    """The times at the middles of n equally probable strata: a mean over them is a midpoint rule."""
+    return lifted(lambda u: times.quantile(sde, u), (np.arange(n) + 0.5) / n)
 
 
 def assert_one_a_stratum(u):
@@ -61,8 +74,93 @@ def test_likelihood_weights_at_uniform_times_and_simple_ones_at_uniform_log_snr_
     np.testing.assert_allclose(in_log_snr, integral, rtol=2e-3)
 
 
-@pytest.mark.parametrize("times", [sj.Uniform, sj.UniformLogSNR])
+def log_noise_shares(times, sde, t):
+    """The share of the normal of log(sigma / alpha), cut to [start, 1], below that of t."""
+    at, low, high = (-lifted(sde.log_snr, t) for t in (t, [times.start], [1.0]))
+    low, high = ((end[0] - times.mean) / times.deviation for end in (low, high))
+    return truncnorm(low, high).cdf((at - times.mean) / times.deviation)
+
+
+def logit_shares(times, sde, t):
+    return truncnorm((logit(times.start) - times.mean) / times.deviation, np.inf).cdf(
+        (logit(t) - times.mean) / times.deviation
+    )
+
+
+@pytest.mark.parametrize("sde", PATHS, ids=name)
+@pytest.mark.parametrize(
+    ("times", "shares"),
+    [
+        (LogNormal(START), log_noise_shares),
+        (LogNormal(0.05, mean=-0.3, deviation=2.0), log_noise_shares),
+        (LogitNormal(START), logit_shares),
+        (LogitNormal(0.2, mean=-0.5, deviation=0.7), logit_shares),
+    ],
+    ids=str,
+)
+def test_normal_times_have_the_distribution_function_of_a_truncated_normal(sde, times, shares):
+    u = (np.arange(512) + 0.5) / 512
+    np.testing.assert_allclose(shares(times, sde, quantiles(times, sde)), u, atol=1e-9)
+
+
+@pytest.mark.parametrize("times", [LogNormal(START), LogitNormal(START)], ids=name)
+def test_normal_times_stay_in_their_range_at_the_ends_of_it(times):
+    ends = lifted(lambda u: times.quantile(sj.VE(), u), [0.0, 1.0])
+    np.testing.assert_allclose(ends, [START, 1.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("sde", PATHS, ids=name)
+def test_importance_sampling_changes_no_mean_over_uniform_times(sde):
+    times = Importance(START)
+    t = quantiles(times, sde, 8192)
+    correction = lifted(lambda t: times.correction(sde, t), t)
+    for power in range(3):  # the mean of t^k over [start, 1]
+        expected = (1 - START ** (power + 1)) / ((power + 1) * (1 - START))
+        np.testing.assert_allclose(np.mean(correction * t**power), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("sde", PATHS, ids=name)
+def test_importance_sampling_lowers_the_variance_of_the_likelihood_loss_to_that_of_the_noise_error(sde):
+    def loss(times, t):
+        return lifted(
+            lambda t: times.correction(sde, t) * sj.Likelihood().weight(sde, t) / sj.Simple().weight(sde, t), t
+        )
+
+    importance, uniform = (loss(times, quantiles(times, sde, 4096)) for times in (Importance(START), sj.Uniform(START)))
+    np.testing.assert_allclose(importance, importance[0], rtol=1e-6)  # an error of the noise of 1 at every t
+    if sde != sj.VE():  # whose g^2 / sigma^2 is constant
+        assert uniform.std() > 0.5 * uniform.mean()
+
+
+@pytest.mark.parametrize("times", [sj.Uniform, Importance], ids=lambda value: value.__name__)
+def test_independent_and_stratified_times_give_one_mean_the_latter_of_far_less_variance(times):
+    sde, n, seeds = sj.VP(), 16, 400
+
+    def estimate(times):
+        t = draws(times, sde, n, seeds)
+        weighted = lifted(jax.vmap(lambda t: times.correction(sde, t) * jnp.sin(2 * t)), t)
+        return weighted.mean(axis=1)
+
+    expected = (np.cos(2 * START) - np.cos(2)) / (2 * (1 - START))
+    stratified, independent = estimate(times(START)), estimate(times(START, stratified=False))
+    for estimates in (stratified, independent):
+        assert abs(estimates.mean() - expected) < 4 * estimates.std() / np.sqrt(seeds)
+    assert stratified.var() < 0.1 * independent.var()
+
+
+@pytest.mark.parametrize("times", [sj.Uniform(), sj.UniformLogSNR(), LogNormal(), LogitNormal()], ids=name)
+def test_times_that_are_part_of_the_objective_correct_nothing(times):
+    assert times.correction(sj.VP(), 0.3) == 1
+
+
+@pytest.mark.parametrize("times", [sj.Uniform, sj.UniformLogSNR, Importance, LogNormal, LogitNormal])
 @pytest.mark.parametrize("start", [0.0, 1.0, -0.1])
 def test_times_that_start_at_an_end_are_refused(times, start):
     with pytest.raises(sj.InputError, match="expected 0 < start < 1"):
         times(start)
+
+
+@pytest.mark.parametrize("times", [LogNormal, LogitNormal])
+def test_normal_times_without_spread_are_refused(times):
+    with pytest.raises(sj.InputError, match="expected deviation > 0"):
+        times(deviation=0.0)
