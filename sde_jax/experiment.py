@@ -10,21 +10,11 @@ from sde_jax.data import Dataset, Digits
 from sde_jax.errors import InputError
 from sde_jax.likelihood import Divergence, Hutchinson
 from sde_jax.nn import MLP, Architecture
-from sde_jax.objective import Simple, Times, Uniform, Weighting
+from sde_jax.objective import Objective as Objective
 from sde_jax.ode import Tolerance
-from sde_jax.prediction import Epsilon, Parameterization
 from sde_jax.sampling import PredictorCorrector, ProbabilityFlow, Solver
 from sde_jax.sde import VP, GaussianPath
 from sde_jax.training import Adam, ExponentialAverage
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What the network predicts, and how its errors at the times of a batch are weighed."""
-
-    parameterization: Parameterization = field(default_factory=Epsilon)
-    weighting: Weighting = field(default_factory=Simple)
-    times: Times = field(default_factory=Uniform)
 
 
 @dataclass(frozen=True)
@@ -91,7 +81,10 @@ def _samplers() -> Mapping[str, Sampler]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A run: data, forward SDE, network, objective, training, samplers by name, scoring and seed."""
+    """A run: data, forward SDE, network, objective, training, samplers by name, scoring and seed.
+
+    Raises `InputError` where a field is out of range, and where the objective cannot be had on the path.
+    """
 
     data: Dataset = field(default_factory=Digits)
     sde: GaussianPath = field(default_factory=VP)
@@ -108,6 +101,10 @@ class Experiment:
         odd = [name for name in self.samplers if not re.fullmatch(r"[\w-]+", name)]
         if odd:
             raise InputError(f"samplers: {odd}: expected names of letters, digits, '_' and '-', which files can have")
+        if isinstance(self.objective, Objective) and isinstance(
+            self.sde, GaussianPath
+        ):  # as they are in no wrong config
+            self.objective.require_fit(self.sde)
 
     def to_json(self) -> dict[str, Any]:
         """Return the experiment as JSON-able data, from which `from_json` makes an equal one."""

@@ -14,9 +14,11 @@ PROTOCOLS = [
     (sde.GaussianPath, {"VP", "SubVP", "VE", "DDPM", "SMLD", "Centred"}),
     (nn.Architecture, {"MLP", "NCSNpp"}),
     (prediction.Parameterization, {"Epsilon", "X0", "V", "Velocity", "ScoreFunction", "EDM"}),
-    (prediction.Label, {"ScaledTime", "Deviation", "LogNoise"}),
+    (prediction.Label, {"ScaledTime", "Deviation", "LogNoise", "TableLabel"}),
     (objective.Weighting, {"Simple", "Likelihood", "EDMWeighting", "FlowMatching", "MinSNR", "P2", "Sigmoid"}),
-    (objective.Times, {"Uniform", "UniformLogSNR", "Importance", "LogNormal", "LogitNormal"}),
+    (objective.Times, {"Uniform", "UniformLogSNR", "Importance", "LogNormal", "LogitNormal", "TableTimes"}),
+    (objective.Coupling, {"Independent", "OptimalTransport"}),
+    (objective.Reduction, {"Mean", "HalfSum"}),
     (likelihood.Divergence, {"Exact", "Hutchinson"}),
     (Dataset, {"Digits", "Images"}),
     (

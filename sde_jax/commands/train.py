@@ -70,15 +70,8 @@ def starting_point(record: Record, checkpoints: Checkpoints, mesh: Mesh) -> tupl
 
 def compiled_step(record: Record, apply: nn.Apply, mesh: Mesh) -> jax.stages.Wrapped:
     """Return the run's jitted train step."""
-    experiment, objective = record.experiment, record.experiment.objective
-    loss = batch_loss(
-        apply,
-        experiment.sde,
-        objective.parameterization,
-        objective.weighting,
-        objective.times,
-        record.quantization,
-    )
+    experiment = record.experiment
+    loss = batch_loss(apply, experiment.sde, experiment.objective, record.quantization)
     settings = experiment.training
     return make_step(loss, settings.optimizer.transformation(), settings.average, experiment.seed, mesh)
 

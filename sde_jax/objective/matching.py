@@ -4,21 +4,38 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from sde_jax.objective.reduction import Mean, Reduction
 from sde_jax.objective.weighting import Weighting
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+def matching_error(
+    sde: GaussianPath,
+    denoise: Denoiser,
+    x0: Float[Array, "..."],
+    eps: Float[Array, "..."],
+    t: Time,
+    weighting: Weighting,
+    reduction: Reduction,
+) -> Float[Array, ""]:
+    """Return w(t) |x0hat(x_t, t) - x0|^2 at x_t = alpha x0 + b + sigma eps, the squares of all numbers reduced to one.
+
+    The error of epsilon is alpha / sigma times, and of the score alpha / sigma^2 times, that of x0.
+    """
+    squares = jnp.square(denoise(sde.mix(x0, eps, t), t) - x0)
+    weight = weighting.weight(sde, t)
+    return weight * reduction.reduce(squares) if jnp.ndim(weight) == 0 else reduction.reduce(weight * squares)
+
+
 def denoising_score_matching(
     key: Key, sde: GaussianPath, denoise: Denoiser, x0: Float[Array, "..."], t: Time, weighting: Weighting
 ) -> Float[Array, ""]:
-    """Return w(t) mean |x0hat(x_t, t) - x0|^2 of one example at time t, averaged over its numbers.
+    """Return the error w(t) mean |x0hat(x_t, t) - x0|^2 of one example at time t, under noise drawn from `key`.
 
-    Its minimiser is E[x_0 | x_t] for every positive w, hence the score (Vincent 2011; Song et al. 2021, eq. 7); the
-    error of epsilon is (alpha / sigma)^2 times, and of the score (alpha / sigma^2)^2 times, that of x0.
+    Its minimiser is E[x_0 | x_t] for every positive w, hence the score (Vincent 2011; Song et al. 2021, eq. 7).
     """
-    x, _ = sde.perturb(key, x0, t)
-    return weighting.weight(sde, t) * jnp.mean(jnp.square(denoise(x, t) - x0))
+    return matching_error(sde, denoise, x0, sde.noise(key, x0.shape, x0.dtype), t, weighting, Mean())
 
 
 def by_noise_level(

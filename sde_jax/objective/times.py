@@ -9,6 +9,7 @@ from jax.scipy.special import logit, ndtr, ndtri
 from jaxtyping import Float
 
 from sde_jax.errors import InputError
+from sde_jax.prediction.label import require_table
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Key, Time
 
@@ -17,7 +18,7 @@ Number = Float[Array, ""]
 
 @dataclass(frozen=True)
 class Times(abc.ABC):
-    """A distribution of times in (0, 1], given by its quantile function.
+    """A distribution of times in [0, 1], given by its quantile function.
 
     stratified: whether a batch has one time in each of n equally probable strata, or n independent ones.
     """
@@ -134,6 +135,16 @@ class LogitNormal(_From):
         """Return the logistic function of the normal's quantile."""
         low = logit(jnp.asarray(self.start, float))
         return jax.nn.sigmoid(_truncated_normal(self.mean, self.deviation, low, jnp.asarray(jnp.inf), u))
+
+
+@dataclass(frozen=True)
+class TableTimes(Times):
+    """The times of the rows of a discrete chain's table, all alike: the objectives of DDPM and SMLD."""
+
+    def quantile(self, sde: GaussianPath, u: Number) -> Number:
+        """Return the time of row floor(u steps). Raises `InputError` for a path without a table."""
+        table = require_table(sde, "TableTimes")
+        return table.time(jnp.clip(jnp.floor(u * table.steps), 0, table.steps - 1).astype(int))
 
 
 def _require_deviation(times: LogNormal | LogitNormal) -> None:

@@ -6,6 +6,7 @@ from sde_jax.prediction.label import Deviation as Deviation
 from sde_jax.prediction.label import Label as Label
 from sde_jax.prediction.label import LogNoise as LogNoise
 from sde_jax.prediction.label import ScaledTime as ScaledTime
+from sde_jax.prediction.label import TableLabel as TableLabel
 from sde_jax.prediction.parameterization import EDM as EDM
 from sde_jax.prediction.parameterization import X0 as X0
 from sde_jax.prediction.parameterization import Coefficients as Coefficients

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sde_jax.errors import InputError
-from sde_jax.sde import GaussianPath
+from sde_jax.sde import DDPM, SMLD, GaussianPath
 from sde_jax.typing import Array, Time
 
 
@@ -20,8 +20,7 @@ class Label(Protocol):
 class ScaledTime:
     """scale t: 999 t for the official networks of VP and sub-VP (Song et al. 2021, their code), DDPM's 0 ... 999.
 
-    scale = N - 1 is what they tell a network that was trained on N discrete times. Raises `InputError` unless
-    scale > 0.
+    Raises `InputError` unless scale > 0.
     """
 
     scale: float = 999.0
@@ -58,6 +57,25 @@ class LogNoise:
     def at(self, sde: GaussianPath, t: Time) -> Array:
         """Return -scale lambda / 4."""
         return -self.scale * sde.log_snr(t) / 4
+
+
+@dataclass(frozen=True)
+class TableLabel:
+    """What a discrete chain calls its times: t (N - 1) for DDPM, round((1 - t)(N - 1)) for SMLD, N its steps.
+
+    SMLD's are whole numbers, 0 at the largest sigma: indices into a network's table (Song et al. 2021, their code).
+    """
+
+    def at(self, sde: GaussianPath, t: Time) -> Array:
+        """Return the path's label of t. Raises `InputError` for a path without one."""
+        return require_table(sde, "TableLabel").label(t)
+
+
+def require_table(sde: GaussianPath, by: str) -> DDPM | SMLD:
+    """Return a path that has a table of times; raise `InputError`, naming what needs it, for any other."""
+    if not isinstance(sde, DDPM | SMLD):
+        raise InputError(f"{by} on {sde}: expected a path with a table of times, DDPM or SMLD")
+    return sde
 
 
 def _require_positive(label: ScaledTime | LogNoise) -> None:

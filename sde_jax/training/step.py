@@ -11,8 +11,8 @@ from jaxtyping import Float
 
 from sde_jax.likelihood import Quantization
 from sde_jax.nn import Apply
-from sde_jax.objective import Times, Weighting, denoising_score_matching
-from sde_jax.prediction import Parameterization, denoiser
+from sde_jax.objective import Objective, matching_error
+from sde_jax.prediction import denoiser
 from sde_jax.sde import GaussianPath
 from sde_jax.training.ema import ExponentialAverage
 from sde_jax.training.mesh import by_example, replicated
@@ -29,27 +29,27 @@ class Metrics(NamedTuple):
     gradient_norm: Array
 
 
-def batch_loss(
-    apply: Apply,
-    sde: GaussianPath,
-    parameterization: Parameterization,
-    weighting: Weighting,
-    times: Times,
-    quantization: Quantization,
-) -> Loss:
-    """Return (params, key, batch) -> the mean denoising score-matching loss of the dequantised batch."""
+def batch_loss(apply: Apply, sde: GaussianPath, objective: Objective, quantization: Quantization) -> Loss:
+    """Return (params, key, batch) -> the mean matching error of the dequantised batch, corrected for its times."""
 
-    def example(params: Params, key: Key, image: Array, t: Time) -> Array:
+    def draw(key: Key, image: Array) -> tuple[Array, Array, Key]:
         noise, cell, dropout = jax.random.split(key, 3)
-        network = lambda x, label: apply(params, x, label, key=dropout)  # noqa: E731
-        denoise = denoiser(network, sde, parameterization)
-        return denoising_score_matching(noise, sde, denoise, quantization.dequantize(cell, image), t, weighting)
+        x0 = quantization.dequantize(cell, image)
+        return x0, sde.noise(noise, x0.shape, x0.dtype), dropout
+
+    def example(params: Params, key: Key, x0: Array, eps: Array, t: Time) -> Array:
+        network = lambda x, label: apply(params, x, label, key=key)  # noqa: E731
+        denoise = denoiser(network, sde, objective.parameterization)
+        error = matching_error(sde, denoise, x0, eps, t, objective.weighting, objective.reduction)
+        return objective.times.correction(sde, t) * error
 
     def loss(params: Params, key: Key, batch: Batch) -> Array:
-        first, second = jax.random.split(key)
+        first, second, third = jax.random.split(key, 3)
         images = batch["image"]
-        keys, t = jax.random.split(first, len(images)), times.draw(second, len(images), sde)
-        return jnp.mean(jax.vmap(example, in_axes=(None, 0, 0, 0))(params, keys, images, t))
+        x0, eps, dropout = jax.vmap(draw)(jax.random.split(first, len(images)), images)
+        x0, eps = objective.coupling.pair(third, x0, eps)
+        t = objective.times.draw(second, len(images), sde)
+        return jnp.mean(jax.vmap(example, in_axes=(None, 0, 0, 0, 0))(params, dropout, x0, eps, t))
 
     return loss
 

@@ -95,10 +95,8 @@ def load_official(network, params):
     assert not unused
 
 
-@pytest.fixture(scope="module")
-def official(golden):
-    """The official DDPM++ network in our modules, and what it was given and gave back, images NHWC."""
-    recorded = np.load(golden / "net_ddpmpp_vp.npz")
+def official_network(recorded):
+    """The recorded official network in our modules."""
     config = json.loads(str(recorded["config_json"]))
     size, channels = config["data.image_size"], config["data.num_channels"]
     architecture = NCSNpp(
@@ -112,8 +110,15 @@ def official(golden):
     )
     network = architecture.build((size, size, channels), rngs=nnx.Rngs(0))
     load_official(network, {k.removeprefix("param/"): recorded[k] for k in recorded if "param/" in k})
+    return network
+
+
+@pytest.fixture(scope="module")
+def official(golden):
+    """The official DDPM++ network in our modules, and what it was given and gave back, images NHWC."""
+    recorded = np.load(golden / "net_ddpmpp_vp.npz")
     images = {k: jnp.asarray(recorded[k].transpose(0, 2, 3, 1)) for k in ("x", "y", "w", "grad_x")}
-    return network, jnp.asarray(recorded["t"]), images
+    return official_network(recorded), jnp.asarray(recorded["t"]), images
 
 
 def relative_error(ours, theirs):

@@ -9,7 +9,7 @@ from sde_jax import nn
 from sde_jax.data import Arrays, batches
 from sde_jax.errors import RunError
 from sde_jax.likelihood import Quantization
-from sde_jax.objective import Simple, UniformLogSNR, denoising_score_matching
+from sde_jax.objective import Objective, Simple, UniformLogSNR, denoising_score_matching
 from sde_jax.prediction import EDM, denoiser, exact
 from sde_jax.sde import VP
 from sde_jax.training import (
@@ -134,7 +134,7 @@ def test_on_gaussian_data_a_trained_network_reaches_the_loss_of_the_exact_denois
         losses, exact_losses = jax.vmap(one)(keys, times.draw(jax.random.key(8), len(keys), sde))
         return losses.mean() / exact_losses.mean()
 
-    loss = batch_loss(apply, sde, parameterization, Simple(), times, quantization)
+    loss = batch_loss(apply, sde, Objective(parameterization, Simple(), times), quantization)
     optimizer = Adam(1e-2, 50, half_life=150).transformation()
     step = make_step(loss, optimizer, ExponentialAverage(0.99), 0, mesh)
     stream = batches(Arrays(images), batch_size=64, seed=0)

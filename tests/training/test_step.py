@@ -12,9 +12,17 @@ import pytest
 
 from sde_jax import nn
 from sde_jax.likelihood import Quantization
-from sde_jax.objective import Simple, Uniform
-from sde_jax.prediction import Epsilon
-from sde_jax.sde import VP
+from sde_jax.objective import (
+    HalfSum,
+    Importance,
+    Likelihood,
+    Objective,
+    OptimalTransport,
+    Reflow,
+    Simple,
+    UniformLogSNR,
+)
+from sde_jax.sde import VP, GaussianPath
 from sde_jax.training import (
     Adam,
     ExponentialAverage,
@@ -26,6 +34,7 @@ from sde_jax.training import (
     place,
     replicated,
 )
+from sde_jax.typing import Array
 
 SHAPE, BATCH = (4, 4, 1), 16
 BATCHES = [{"image": np.random.default_rng(n).integers(0, 17, (BATCH, *SHAPE), np.uint8)} for n in range(4)]
@@ -111,6 +120,24 @@ def test_a_batch_is_split_by_example_and_everything_else_is_on_every_device():
         assert leaf.sharding.is_equivalent_to(replicated(MESH), leaf.ndim)
 
 
+def loss_of_silence(objective: Objective, sde: GaussianPath) -> Array:
+    """The loss of a network that returns 0, on the first batch."""
+    silent = lambda params, x, label, key: jnp.zeros_like(x)  # noqa: E731
+    return batch_loss(silent, sde, objective, Quantization(17))({}, jax.random.key(0), BATCHES[0])
+
+
+def test_a_batch_is_coupled_reduced_and_corrected_as_the_objective_says():
+    sde, size = VP(), int(np.prod(SHAPE))
+    pairs = Reflow(jnp.zeros((3, *SHAPE)), jnp.full((3, *SHAPE), 2.0))
+    assert loss_of_silence(Objective(coupling=pairs), sde) == pytest.approx(4.0, rel=1e-5)
+    assert loss_of_silence(Objective(coupling=pairs, reduction=HalfSum()), sde) == pytest.approx(2.0 * size, rel=1e-5)
+    # g^2 / sigma^2 = -2 lambda', so that the correction leaves nothing of the weight but a constant
+    simple = loss_of_silence(Objective(weighting=Simple(), times=UniformLogSNR(1e-3)), sde)
+    likelihood = loss_of_silence(Objective(weighting=Likelihood(), times=Importance(1e-3)), sde)
+    fall = float(sde.log_snr(1e-3) - sde.log_snr(1.0))
+    assert likelihood / simple == pytest.approx(2 * fall / (1 - 1e-3), rel=1e-4)
+
+
 def keeps_the_gradient() -> optax.GradientTransformation:
     """An optimizer that moves nothing and whose state is the last gradient."""
     zeros = lambda tree: jax.tree.map(jnp.zeros_like, tree)  # noqa: E731
@@ -120,7 +147,7 @@ def keeps_the_gradient() -> optax.GradientTransformation:
 def gradient_on(mesh) -> np.ndarray:
     """The gradient of the real loss, and the loss, as one vector."""
     apply, params = nn.initialized(nn.MLP(width=8, depth=1, dropout=0.3), SHAPE, 0)
-    loss = batch_loss(apply, VP(), Epsilon(), Simple(), Uniform(), Quantization(17))
+    loss = batch_loss(apply, VP(), Objective(coupling=OptimalTransport()), Quantization(17))
     # The last layer starts at zero, behind which no gradient would reach the others.
     params = jax.tree.map(lambda p: p + 0.1 * jax.random.normal(jax.random.key(p.size), p.shape), params)
     state = jax.device_put(TrainState.create(params, keeps_the_gradient()), replicated(mesh))

@@ -1,0 +1,101 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sde_jax as sj
+from sde_jax.objective import FlowMatching, Independent, Mean, OptimalTransport, Reflow, matching_error
+
+N, SHAPE = 5, (2, 3)
+KEY = jax.random.key(0)
+MEAN, COVARIANCE = np.array([0.5, -1.0]), np.array([0.4, 0.05])
+
+
+@sj.path
+class Straight(sj.GaussianPath):
+    """alpha = 1 - t and sigma = t."""
+
+    def log_alpha(self, t):
+        return jnp.log1p(-t)
+
+    def variance(self, t):
+        return jnp.square(t)
+
+    def alpha(self, t):
+        return 1 - t
+
+    def sigma(self, t):
+        return jnp.asarray(t, float)
+
+
+def draw(seed, n=N):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-1, 1, (n, *SHAPE)), rng.standard_normal((n, *SHAPE))
+
+
+def cost(x0, eps):
+    return float(np.sum((np.asarray(x0) - np.asarray(eps)) ** 2))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_optimal_transport_is_the_cheapest_of_all_permutations(seed):
+    x0, eps = draw(seed)
+    ours, paired = jax.jit(OptimalTransport().pair)(KEY, x0, eps)
+    cheapest = min(itertools.permutations(range(N)), key=lambda order: cost(x0, eps[list(order)]))
+    np.testing.assert_array_equal(ours, x0)
+    np.testing.assert_array_equal(paired, eps[list(cheapest)])
+
+
+def test_optimal_transport_leaves_the_noise_of_a_batch_as_it_is_but_for_its_order():
+    x0, eps = draw(0, 64)
+    ours, paired = OptimalTransport().pair(KEY, jnp.asarray(x0), jnp.asarray(eps))
+    np.testing.assert_array_equal(np.sort(np.ravel(paired)), np.sort(np.ravel(eps)))
+    assert cost(ours, paired) < 0.9 * cost(x0, eps)
+
+
+def test_independent_noise_stays_where_it_is():
+    x0, eps = draw(0)
+    for ours, given in zip(Independent().pair(KEY, x0, eps), (x0, eps), strict=True):
+        assert ours is given
+
+
+def test_reflow_draws_its_own_pairs_each_as_often_as_another():
+    pairs = Reflow(jnp.arange(3.0), jnp.arange(3.0) + 10)
+    x0, eps = pairs.pair(KEY, jnp.zeros(3000), jnp.zeros(3000))
+    np.testing.assert_array_equal(eps, x0 + 10)
+    counts = np.bincount(np.asarray(x0, int))
+    assert np.all(np.abs(counts - 1000) < 4 * np.sqrt(3000 * 2 / 9))
+
+
+def test_one_reflow_of_a_gaussian_is_straight_its_velocity_known_from_x_alone_and_one_euler_step_exact():
+    sde, eps = Straight(), np.random.default_rng(0).standard_normal((6, 2))
+    x0, noise = Reflow(jnp.asarray(MEAN + np.sqrt(COVARIANCE) * eps), jnp.asarray(eps)).pair(KEY, eps, eps)
+    exact = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+
+    def flow(eps, t):  # of independent pairs; it ends at x0
+        return sde.alpha(t) * MEAN + jnp.sqrt(sde.alpha(t) ** 2 * COVARIANCE + t**2) * eps
+
+    def straightened(x, t):
+        return MEAN + np.sqrt(COVARIANCE) * (x - (1 - t) * MEAN) / ((1 - t) * np.sqrt(COVARIANCE) + t)
+
+    np.testing.assert_allclose(jax.vmap(flow, (0, None))(noise, 0.0), x0, rtol=1e-12)
+    for t in (0.2, 0.5, 0.9):
+        for x0_i, eps_i in zip(x0, noise, strict=True):
+            x, speed = jax.jvp(lambda t, eps_i=eps_i: flow(eps_i, t), (t,), (1.0,))
+            np.testing.assert_allclose(speed, (x - exact(x, t)) / t, rtol=1e-9)  # so this is the flow
+            pair = x0_i, eps_i, t, FlowMatching(), Mean()
+            errors = [matching_error(sde, denoise, *pair) for denoise in (straightened, exact)]
+            assert errors[0] < 1e-24
+            assert errors[1] > 1e-6
+    ends = noise - (noise - straightened(noise, 1.0))  # x + (0 - 1) u at t = 1
+    np.testing.assert_allclose(ends, x0, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("x0", "eps"), [((4, 3), (5, 3)), ((4, 3), (4, 2)), ((4, 2), (4, 2)), ((0, 3), (0, 3))], ids=str
+)
+def test_pairs_that_do_not_fit_each_other_or_the_batch_are_refused(x0, eps):
+    with pytest.raises(sj.InputError, match=r"expected as many of either, each of shape \(3,\)"):
+        Reflow(jnp.zeros(x0), jnp.zeros(eps)).pair(KEY, jnp.zeros((2, 3)), jnp.zeros((2, 3)))
