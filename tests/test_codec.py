@@ -23,9 +23,10 @@ PROTOCOLS = [
     (Dataset, {"Digits", "Images"}),
     (
         sampling.Solver,
-        {"EulerMaruyama", "ReverseDiffusion", "Ancestral", "PredictorCorrector", "ProbabilityFlow", "ReverseSDE"},
+        {"EulerMaruyama", "ReverseDiffusion", "Ancestral", "PredictorCorrector", "ProbabilityFlow", "ReverseSDE"}
+        | {"Heun", "Identity"},
     ),
-    (sampling.Corrector, {"Langevin"}),
+    (sampling.Corrector, {"Langevin", "NoCorrection"}),
 ]
 EXAMPLES = {"Images": Images(path="images.zip"), "Centred": sde.Centred(sde.VE(0.1, 30.0))}
 """Components whose fields have no defaults."""

@@ -5,6 +5,9 @@ from sde_jax.sampling.adaptive import ProbabilityFlow as ProbabilityFlow
 from sde_jax.sampling.adaptive import ReverseSDE as ReverseSDE
 from sde_jax.sampling.ancestral import Ancestral as Ancestral
 from sde_jax.sampling.euler_maruyama import EulerMaruyama as EulerMaruyama
+from sde_jax.sampling.heun import Heun as Heun
+from sde_jax.sampling.identity import Identity as Identity
+from sde_jax.sampling.identity import NoCorrection as NoCorrection
 from sde_jax.sampling.langevin import Langevin as Langevin
 from sde_jax.sampling.loop import FixedGridSolver as FixedGridSolver
 from sde_jax.sampling.loop import Samples as Samples

@@ -1,0 +1,32 @@
+"""Heun's method on the probability flow."""
+
+import jax
+import numpy as np
+import pytest
+
+import sde_jax as sj
+from sde_jax.testing import check_solver
+
+MEAN, COVARIANCE = np.array([0.5, -1.0]), np.array([[0.4, 0.15], [0.15, 0.2]])
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize(
+    ("sde", "end"), [(sj.VP(), 0.1), (sj.SubVP(), 0.2), (sj.VE(sigma_min=0.1, sigma_max=3.0), 0.2)], ids=str
+)
+def test_heun_is_of_second_order(sde, end):
+    check_solver(sj.sampling.Heun(), order=sj.sampling.Heun().convergence_order, sde=sde, steps=(32, 128), end=end)
+
+
+@pytest.mark.parametrize(("sde", "last"), [(sj.VP(), 1), (sj.VE(), 2)], ids=str)
+def test_the_step_to_a_time_without_noise_is_eulers_and_counts_one_evaluation(sde, last):
+    solver, denoise = sj.sampling.Heun(), sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+    draw = jax.jit(lambda keys: sj.sample(keys, solver, sde, denoise, np.array([1.0, 0.6, 0.2, 0.0]), (2,)))
+    samples = draw(jax.random.split(KEY, 3))
+    np.testing.assert_array_equal(samples.evaluations, 2 + 2 + last)
+    assert np.all(np.isfinite(samples.x))
+    (heun, _), (euler, _) = (
+        each.step(KEY, 3 * MEAN, 0.2, 0.0, (), sde=sde, denoise=denoise)
+        for each in (solver, sj.EulerMaruyama(churn=0.0))
+    )
+    assert np.allclose(heun.x, euler.x, rtol=1e-12) == (last == 1)
