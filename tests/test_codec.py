@@ -24,9 +24,11 @@ PROTOCOLS = [
     (
         sampling.Solver,
         {"EulerMaruyama", "ReverseDiffusion", "Ancestral", "PredictorCorrector", "ProbabilityFlow", "ReverseSDE"}
-        | {"Heun", "Identity"},
+        | {"Heun", "Identity", "DDPMAncestral", "SMLDAncestral"},
     ),
-    (sampling.Corrector, {"Langevin", "NoCorrection"}),
+    (sampling.Corrector, {"Langevin", "BatchLangevin", "NoCorrection"}),
+    (sampling.Discretization, {"ExactTransition", "EulerSteps", "Tables"}),
+    (sde.Tabulated, {"DDPM", "SMLD"}),
 ]
 EXAMPLES = {"Images": Images(path="images.zip"), "Centred": sde.Centred(sde.VE(0.1, 30.0))}
 """Components whose fields have no defaults."""

@@ -20,6 +20,17 @@ def uniform(steps: int, end: float = 1e-3) -> Float[np.ndarray, " steps+1"]:
     return np.linspace(1.0, end, steps + 1)
 
 
+def official(steps: int, end: float = 1e-3) -> Float[np.ndarray, " steps+1"]:
+    """Return `steps` times from 1 down to `end` > 0, evenly spread, and then 0: a step starts at each of them.
+
+    The grid of the official code, whose last step starts at `end` and, by its tables, comes to data.
+    Raises `InputError` unless steps >= 2 and 0 < end < 1.
+    """
+    if steps < 2 or not 0 < end < 1:
+        raise InputError(f"official(steps={steps}, end={end}): expected steps >= 2 and 0 < end < 1")
+    return np.append(np.linspace(1.0, end, steps), 0.0)
+
+
 def checked(grid: ArrayLike) -> Float[Array, " steps+1"]:
     """Return the grid as an array; raises `InputError` unless it falls strictly, within [0, 1].
 

@@ -3,6 +3,7 @@
 from sde_jax.sde.centred import Centred as Centred
 from sde_jax.sde.discrete import DDPM as DDPM
 from sde_jax.sde.discrete import SMLD as SMLD
+from sde_jax.sde.discrete import Tabulated as Tabulated
 from sde_jax.sde.path import GaussianPath as GaussianPath
 from sde_jax.sde.path import path as path
 from sde_jax.sde.path import require_falling as require_falling

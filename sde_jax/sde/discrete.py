@@ -1,5 +1,7 @@
 """The tables of the discrete chains, DDPM and SMLD, as paths."""
 
+import abc
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,7 +12,7 @@ from sde_jax.sde.ve import VE
 from sde_jax.typing import Array, Time
 
 
-class Tabulated:
+class Tabulated(abc.ABC):
     """A path that passes through a table of `steps` marginals, the i-th at the time i / (steps - 1)."""
 
     steps: int
@@ -28,6 +30,10 @@ class Tabulated:
         position = jnp.asarray(t, float) * (self.steps - 1)
         # A time is rounded: without the two last digits, the row of `time(i)` would be i - 1 for some i.
         return jnp.floor(position * (1 + 2 * jnp.finfo(position.dtype).eps)).astype(int)
+
+    @abc.abstractmethod
+    def discretization(self, t: Time) -> tuple[Array, Array]:
+        """Return (c, G) of the chain's step x + c x + G z at t."""
 
 
 @path

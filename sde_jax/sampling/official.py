@@ -1,0 +1,87 @@
+"""What the official code does otherwise (Song et al. 2021, their code), where `discretization` is not all of it.
+
+    their predictor        here, N = steps, down `grids.official(N, eps)`
+    euler_maruyama         ReverseDiffusion(discretization=EulerSteps(N))
+    reverse_diffusion      ReverseDiffusion(discretization=d), d = Tables(DDPM(steps=N)) on VP, Tables(SMLD(steps=N))
+                           on VE, EulerSteps(N) on sub-VP; with churn=0 where they set probability_flow
+    ancestral_sampling     DDPMAncestral(DDPM(steps=N)) on VP, SMLDAncestral(SMLD(steps=N)) on VE
+    none                   Identity()
+
+    their corrector
+    langevin               BatchLangevin(snr, steps, d), ald: Langevin(snr, steps, d), none: NoCorrection()
+
+Each pair of them makes a `PredictorCorrector(predictor, corrector)`, and their `denoise` is `noise_free`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from sde_jax.errors import InputError
+from sde_jax.prediction import score_of
+from sde_jax.sampling.discretization import Tables
+from sde_jax.sampling.langevin import LangevinDynamics
+from sde_jax.sampling.loop import SAMPLES, FixedGridSolver, Step
+from sde_jax.sde import DDPM, SMLD, GaussianPath
+from sde_jax.typing import Array, Denoiser, Key, Time
+
+
+@dataclass(frozen=True)
+class DDPMAncestral(FixedGridSolver):
+    """x_s = (x + beta_i score(x, t)) / sqrt(1 - beta_i) + sqrt(beta_i) z, i the row of the tables in force at t.
+
+    Ho et al. 2020, algorithm 2, with the larger of its two variances: not that of the posterior of a known x_0, which
+    `Ancestral` takes, but of the posterior for x_0 ~ N(0, I) (section 3.2).
+    """
+
+    chain: DDPM = field(default_factory=DDPM)
+
+    def step(
+        self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
+    ) -> tuple[Step, Any]:
+        """Carry x one row of the tables down; s is not used."""
+        a, q = Tables(self.chain).link(sde, t, s)
+        mean = (x + q**2 * score_of(denoise, sde)(x, t)) / a
+        return Step(mean + q * sde.noise(key, x.shape, x.dtype), mean), state
+
+
+@dataclass(frozen=True)
+class SMLDAncestral(FixedGridSolver):
+    """x_s = x + q^2 score(x, t) + q sigma_{i-1} / sigma_i z, q^2 = sigma_i^2 - sigma_{i-1}^2, i the row in force at t.
+
+    Song et al. 2021, appendix F. sigma_{-1} = 0: the last step draws nothing.
+    """
+
+    chain: SMLD = field(default_factory=SMLD)
+
+    def step(
+        self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
+    ) -> tuple[Step, Any]:
+        """Carry x one row of the tables down; s is not used."""
+        _, q = Tables(self.chain).link(sde, t, s)
+        mean = x + q**2 * score_of(denoise, sde)(x, t)
+        i, sigmas = Tables(self.chain).row(t), self.chain.sigmas()
+        kept = jnp.where(i > 0, sigmas[i - 1], 0.0) / sigmas[i]
+        return Step(mean + q * kept * sde.noise(key, x.shape, x.dtype), mean), state
+
+
+@dataclass(frozen=True)
+class BatchLangevin(LangevinDynamics):
+    """Langevin dynamics with e = 2 (a snr |z| / |score|)^2, both norms averaged over the samples drawn together.
+
+    Song et al. 2021, algorithms 4 and 5, and their code. A sample depends on those beside it: `Langevin` does not.
+    Raises `InputError` outside `sample`, which names the axis that the means are taken over.
+    """
+
+    def noise_level(self, z: Array, score: Array, time: Time, sde: GaussianPath) -> Array:
+        """Return |z| / |score|."""
+        try:
+            norms = [jax.lax.pmean(jnp.linalg.norm(jnp.ravel(v)), SAMPLES) for v in (z, score)]
+        except NameError:
+            raise InputError(
+                "BatchLangevin averages norms over the samples drawn together: expected to run within `sample`, or "
+                f"under a vmap with axis_name={SAMPLES!r}"
+            ) from None
+        return norms[0] / norms[1]
