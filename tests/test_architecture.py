@@ -17,7 +17,7 @@ RANKS = [
     {"sampling", "likelihood", "objective", "guidance"},
     {"training", "checkpoints"},
     {"report", "experiment"},
-    {"testing", "commands"},
+    {"testing", "recorded", "commands"},
     {"cli"},
     {"__init__", "__main__"},
 ]

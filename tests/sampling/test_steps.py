@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import sde_jax as sj
-from sde_jax.sampling import FixedGridSolver, Step
+from sde_jax.sampling import FixedGridSolver
 from sde_jax.testing import Moments, check_solver, marginal, moments
 
 PATHS = [sj.VP(), sj.SubVP(), sj.VE()]
@@ -117,59 +117,3 @@ def sde_grid(sde, steps, end=0.05):
 def test_a_corrector_that_would_not_move_is_refused(setting):
     with pytest.raises(sj.InputError, match="expected snr > 0 and steps >= 1"):
         sj.Langevin(**setting)
-
-
-@pytest.fixture
-def replay(monkeypatch):
-    """Let every normal draw return recorded noise."""
-
-    def start(noise):
-        monkeypatch.setattr(jax.random, "normal", lambda key, shape, dtype: noise)
-
-    return start
-
-
-def record_of(golden, path):
-    record = dict(np.load(golden / f"steps_{path}.npz"))
-    return {key: np.asarray(value, float) for key, value in record.items()}
-
-
-@pytest.mark.parametrize(("path", "sde"), [("vp", sj.VP()), ("subvp", sj.SubVP()), ("ve", sj.VE())])
-def test_euler_maruyama_steps_as_the_official_code(golden, replay, path, sde):
-    record = record_of(golden, path)
-    replay(record["euler_maruyama_pf0_noise"][0])
-    late = record["t"] >= 0.01  # below, the record has lost digits
-
-    def step(x, t, score):
-        denoise = sj.denoiser_of(lambda x, t: score, sde)
-        return sj.EulerMaruyama().step(jax.random.key(0), x, t, t - 1e-3, (), sde=sde, denoise=denoise)[0]
-
-    steps = [step(*given) for given in zip(record["x"], record["t"], record["score"], strict=True)]
-    for ours, theirs in (("mean", "xmean"), ("x", "x")):
-        got = np.stack([getattr(s, ours)[n] if ours == "x" else s.mean for n, s in enumerate(steps)])[late]
-        expected = record[f"euler_maruyama_pf0_{theirs}"][late]
-        np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-5 * np.abs(expected).max())
-
-
-@pytest.mark.parametrize(
-    ("solver", "method"),
-    [
-        (sj.ReverseDiffusion(), "reverse_diffusion_pf0"),
-        (sj.ReverseDiffusion(churn=0.0), "reverse_diffusion_pf1"),
-        (sj.Ancestral(), "ancestral_sampling_pf0"),
-        (Corrections(sj.Langevin(snr=0.16)), "ald_n1"),
-    ],
-    ids=["reverse_diffusion", "reverse_diffusion_flow", "ancestral", "langevin"],
-)
-def test_steps_on_ve_are_those_of_the_official_code(golden, replay, solver, method):
-    # On VE the official tables are our transition between t = (i - 1) / 999 and i / 999, where i rounds 999 t down.
-    record, sde = record_of(golden, "ve"), sj.VE()
-    for n in np.flatnonzero(record["t"] > 1 / 999):
-        replay(record[f"{method}_noise"][0, n])
-        t, x = record["t"][n], record["x"][n]
-        t = t if isinstance(solver, Corrections) else int(np.float32(t) * np.float32(999)) / 999
-        denoise = sj.denoiser_of(lambda x, t, n=n: record["score"][n], sde)
-        step = solver.step(jax.random.key(0), x, t, t - 1 / 999, (), sde=sde, denoise=denoise)[0]
-        assert isinstance(step, Step)
-        for ours, theirs in ((step.mean, "xmean"), (step.x, "x")):
-            np.testing.assert_allclose(ours, record[f"{method}_{theirs}"][n], rtol=1e-4, atol=1e-4 * np.abs(x).max())
