@@ -4,6 +4,8 @@ from sde_jax.objective.coupling import Coupling as Coupling
 from sde_jax.objective.coupling import Independent as Independent
 from sde_jax.objective.coupling import OptimalTransport as OptimalTransport
 from sde_jax.objective.coupling import Reflow as Reflow
+from sde_jax.objective.implicit import finite_difference_score_matching as finite_difference_score_matching
+from sde_jax.objective.implicit import sliced_score_matching as sliced_score_matching
 from sde_jax.objective.matching import by_noise_level as by_noise_level
 from sde_jax.objective.matching import denoising_score_matching as denoising_score_matching
 from sde_jax.objective.matching import matching_error as matching_error
