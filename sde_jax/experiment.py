@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from sde_jax.codec import decode, encode
 from sde_jax.data import Dataset, Digits
 from sde_jax.errors import InputError
@@ -12,7 +14,7 @@ from sde_jax.likelihood import Divergence, Hutchinson
 from sde_jax.nn import MLP, Architecture
 from sde_jax.objective import Objective as Objective
 from sde_jax.ode import Tolerance
-from sde_jax.sampling import PredictorCorrector, ProbabilityFlow, Solver
+from sde_jax.sampling import PredictorCorrector, ProbabilityFlow, Solver, Spacing, grids
 from sde_jax.sde import VP, GaussianPath
 from sde_jax.training import Adam, ExponentialAverage
 
@@ -40,7 +42,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Sampler:
-    """A solver on a uniform grid of `steps` steps from t = 1 to t = `end`.
+    """A solver on a grid of `steps` steps from t = 1 to t = `end`, spread as `spacing` says.
 
     An adaptive solver makes steps of its own between the grid's ends. Raises `InputError` out of range.
     """
@@ -48,11 +50,16 @@ class Sampler:
     solver: Solver
     steps: int = 1000
     end: float = 1e-3
+    spacing: Spacing = field(default_factory=grids.Uniform)
 
     def __post_init__(self):
         _at_least(self, 1, "steps")
         if not 0 <= self.end < 1:
             raise InputError(f"end = {self.end}: expected 0 <= end < 1")
+
+    def grid(self, sde: GaussianPath) -> np.ndarray:
+        """Return the times, [steps + 1]; raises `InputError` where there is no such grid on this path."""
+        return self.spacing.times(sde, self.steps, self.end)
 
 
 @dataclass(frozen=True)

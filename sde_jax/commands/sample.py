@@ -12,7 +12,8 @@ from sde_jax.codec import encode
 from sde_jax.commands.workdir import Model, Workdir, failures_reported, load
 from sde_jax.errors import InputError
 from sde_jax.report import image_grid
-from sde_jax.sampling import Samples, grids, sample
+from sde_jax.sampling import Samples, sample
+from sde_jax.sampling.grids import frames_of
 from sde_jax.training import by_example, data_mesh
 from sde_jax.typing import Key, Params
 
@@ -82,7 +83,7 @@ def drawer(model: Model, name: str):
     """Return the jitted (params, keys) -> `Samples` of one of the run's samplers."""
     experiment = model.record.experiment
     settings = experiment.samplers[name]
-    grid = grids.uniform(settings.steps, settings.end)
+    grid = settings.grid(experiment.sde)
 
     def draw(params: Params, keys: Key) -> Samples:
         denoise = model.denoiser(params)
@@ -93,8 +94,9 @@ def drawer(model: Model, name: str):
 
 def _write(workdir: Workdir, output: Path, model: Model, samples: Samples, facts: dict[str, Any]) -> None:
     quantize = model.record.quantization.quantize
-    settings = model.record.experiment.samplers[facts["sampler"]]
-    times = grids.uniform(settings.steps, settings.end)[grids.frames_of(settings.steps, FRAMES)]
+    experiment = model.record.experiment
+    settings = experiment.samplers[facts["sampler"]]
+    times = settings.grid(experiment.sde)[frames_of(settings.steps, FRAMES)]
     arrays = {
         "x": samples.x,
         "samples": np.asarray(quantize(samples.x)),

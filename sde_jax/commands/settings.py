@@ -2,16 +2,20 @@
 
 import runpy
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 
 from sde_jax.codec import decode
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
+from sde_jax.sampling import FixedGridSolver
+from sde_jax.sampling.grids import checked
+from sde_jax.sde import require_falling
 
 
 def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
@@ -29,9 +33,26 @@ def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
             f"config.training.batch_size = {experiment.training.batch_size}: "
             f"expected a multiple of the number of devices, {devices}"
         )
+    problems.extend(_unusable(experiment))
     if found or problems:
         raise InputError("\n".join([*found, *problems]))
     return experiment
+
+
+def _unusable(experiment: Experiment) -> Iterator[str]:
+    """Yield what would stop a sampler once the network is trained: a path that does not fall, too few steps."""
+    try:
+        require_falling(experiment.sde)
+    except InputError as error:
+        yield f"config.sde: {error}"
+        return
+    for name, sampler in experiment.samplers.items():
+        try:
+            grid = checked(sampler.grid(experiment.sde))
+            if isinstance(sampler.solver, FixedGridSolver):
+                sampler.solver.init(jnp.zeros(()), grid)
+        except InputError as error:
+            yield f"config.samplers.{name}: {error}"
 
 
 def _from_file(path: Path) -> Experiment | Mapping[str, Any]:

@@ -1,14 +1,24 @@
 """Samplers: the reverse process from noise to data."""
 
 from sde_jax.sampling import grids as grids
+from sde_jax.sampling.adams_bashforth import DEIS as DEIS
+from sde_jax.sampling.adams_bashforth import IPNDM as IPNDM
 from sde_jax.sampling.adaptive import ProbabilityFlow as ProbabilityFlow
 from sde_jax.sampling.adaptive import ReverseSDE as ReverseSDE
-from sde_jax.sampling.ancestral import Ancestral as Ancestral
+from sde_jax.sampling.ddim import DDIM as DDIM
+from sde_jax.sampling.ddim import Ancestral as Ancestral
+from sde_jax.sampling.ddim import MultistepConsistency as MultistepConsistency
 from sde_jax.sampling.discretization import Discretization as Discretization
 from sde_jax.sampling.discretization import EulerSteps as EulerSteps
 from sde_jax.sampling.discretization import ExactTransition as ExactTransition
 from sde_jax.sampling.discretization import Tables as Tables
+from sde_jax.sampling.edm import EDMHeun as EDMHeun
 from sde_jax.sampling.euler_maruyama import EulerMaruyama as EulerMaruyama
+from sde_jax.sampling.grids import Karras as Karras
+from sde_jax.sampling.grids import LogSNR as LogSNR
+from sde_jax.sampling.grids import Quadratic as Quadratic
+from sde_jax.sampling.grids import Spacing as Spacing
+from sde_jax.sampling.grids import Uniform as Uniform
 from sde_jax.sampling.heun import Heun as Heun
 from sde_jax.sampling.identity import Identity as Identity
 from sde_jax.sampling.identity import NoCorrection as NoCorrection
@@ -20,9 +30,15 @@ from sde_jax.sampling.loop import Solution as Solution
 from sde_jax.sampling.loop import Solver as Solver
 from sde_jax.sampling.loop import Step as Step
 from sde_jax.sampling.loop import sample as sample
+from sde_jax.sampling.loop import transport as transport
+from sde_jax.sampling.multistep import DPMSolverMultistep as DPMSolverMultistep
+from sde_jax.sampling.multistep import SASolver as SASolver
+from sde_jax.sampling.multistep import UniPC as UniPC
 from sde_jax.sampling.official import BatchLangevin as BatchLangevin
 from sde_jax.sampling.official import DDPMAncestral as DDPMAncestral
 from sde_jax.sampling.official import SMLDAncestral as SMLDAncestral
 from sde_jax.sampling.predictor_corrector import Corrector as Corrector
 from sde_jax.sampling.predictor_corrector import PredictorCorrector as PredictorCorrector
+from sde_jax.sampling.restart import Restart as Restart
 from sde_jax.sampling.reverse_diffusion import ReverseDiffusion as ReverseDiffusion
+from sde_jax.sampling.singlestep import DPMSolverSinglestep as DPMSolverSinglestep

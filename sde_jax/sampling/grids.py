@@ -1,5 +1,9 @@
 """Grids of times for the fixed-step samplers."""
 
+import abc
+from dataclasses import dataclass
+from typing import Protocol, cast
+
 import jax
 import jax.core
 import jax.numpy as jnp
@@ -7,17 +11,116 @@ import numpy as np
 from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax.errors import InputError
+from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array
 
 
-def uniform(steps: int, end: float = 1e-3) -> Float[np.ndarray, " steps+1"]:
-    """Return `steps` equal steps from t = 1 down to t = `end` >= 0 (Song et al. 2021, appendix G).
+class Spacing(Protocol):
+    """How a number of steps is spread between two times."""
 
-    Raises `InputError` unless steps >= 1 and 0 <= end < 1.
+    def times(
+        self, sde: GaussianPath, steps: int, end: float = 1e-3, start: float = 1.0
+    ) -> Float[np.ndarray, " steps+1"]:
+        """Return the steps + 1 times from `start` down to `end`."""
+        ...
+
+
+def uniform(steps: int, end: float = 1e-3, start: float = 1.0) -> Float[np.ndarray, " steps+1"]:
+    """Return `steps` equal steps from t = `start` down to t = `end` (Song et al. 2021, appendix G).
+
+    Raises `InputError` unless steps >= 1 and 0 <= end < start <= 1.
     """
-    if steps < 1 or not 0 <= end < 1:
-        raise InputError(f"uniform(steps={steps}, end={end}): expected steps >= 1 and 0 <= end < 1")
-    return np.linspace(1.0, end, steps + 1)
+    if steps < 1 or not 0 <= end < start <= 1:
+        raise InputError(
+            f"a grid of {steps} steps from t = {start} to t = {end}: expected steps >= 1 and 0 <= end < start <= 1"
+        )
+    return np.linspace(start, end, steps + 1)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Equal steps in t."""
+
+    def times(self, sde: GaussianPath, steps: int, end: float = 1e-3, start: float = 1.0) -> np.ndarray:
+        """Return the grid; raises `InputError` as `uniform` does."""
+        return uniform(steps, end, start)
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """Equal steps in sqrt(t), finer towards data (Song, Meng & Ermon 2021, appendix D.2)."""
+
+    def times(self, sde: GaussianPath, steps: int, end: float = 1e-3, start: float = 1.0) -> np.ndarray:
+        """Return the grid; raises `InputError` as `uniform` does."""
+        times = np.square(uniform(steps, np.sqrt(end), np.sqrt(start)))
+        times[[0, -1]] = start, end
+        return times
+
+
+@dataclass(frozen=True)
+class NoiseGrid(abc.ABC):
+    """Grids spread by rho = sigma / alpha, the noise relative to the signal.
+
+    From rho at the start, or after a step down to `largest` where that is infinite; to rho at the end, or to
+    `smallest` and a last step from there where that is 0. Raises `InputError` unless 0 < smallest < largest.
+    """
+
+    smallest: float = 0.002
+    largest: float = 80.0
+
+    def __post_init__(self):
+        if not 0 < self.smallest < self.largest:
+            raise InputError(f"{self}: expected 0 < smallest < largest")
+
+    @abc.abstractmethod
+    def between(self, first: float, last: float, points: int) -> np.ndarray:
+        """Return `points` values of rho from first down to last."""
+
+    def times(self, sde: GaussianPath, steps: int, end: float = 1e-3, start: float = 1.0) -> np.ndarray:
+        """Return the grid; raises `InputError` as `uniform` does, and for too few steps."""
+        uniform(steps, end, start)
+        with jax.ensure_compile_time_eval():
+            first, last = (float(jnp.exp(-jnp.mean(sde.log_snr(t)))) for t in (start, end))
+            head = [start] if np.isinf(first) else []
+            tail = [end] if last == 0 else []
+            points = steps + 1 - len(head) - len(tail)
+            if points < 2:
+                raise InputError(f"{self} in {steps} steps: expected {steps + 2 - points} or more")
+            rho = self.between(self.largest if head else first, self.smallest if tail else last, points)
+            inside = np.array(jax.vmap(sde.time_of)(jnp.asarray(-np.log(rho))), float)
+        if not head:
+            inside[0] = start
+        if not tail:
+            inside[-1] = end
+        return np.concatenate([head, inside, tail])
+
+
+@dataclass(frozen=True)
+class LogSNR(NoiseGrid):
+    """Equal steps in lambda = -log rho, the grid of DPM-Solver (Lu et al. 2022)."""
+
+    def between(self, first: float, last: float, points: int) -> np.ndarray:
+        """Return a geometric sequence."""
+        return np.geomspace(first, last, points)
+
+
+@dataclass(frozen=True)
+class Karras(NoiseGrid):
+    """Equal steps in rho^(1/power) (Karras et al. 2022, eq. 5, whose rho is this power); power = 1: equal in rho.
+
+    Raises `InputError` unless power > 0.
+    """
+
+    power: float = 7.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.power > 0:
+            raise InputError(f"{self}: expected power > 0")
+
+    def between(self, first: float, last: float, points: int) -> np.ndarray:
+        """Return the power of an arithmetic sequence."""
+        return np.linspace(first ** (1 / self.power), last ** (1 / self.power), points) ** self.power
 
 
 def official(steps: int, end: float = 1e-3) -> Float[np.ndarray, " steps+1"]:
@@ -43,7 +146,7 @@ def checked(grid: ArrayLike) -> Float[Array, " steps+1"]:
         raise InputError(f"grid of shape {times.shape} and type {times.dtype}: expected two or more times, floats")
     if not (np.all(np.diff(times) < 0) and times[0] <= 1 and times[-1] >= 0):
         raise InputError(f"grid from {times[0]:g} to {times[-1]:g}: expected times that fall strictly, within [0, 1]")
-    return times.astype(jnp.result_type(float))
+    return cast(Array, times.astype(jnp.result_type(float)))  # numbers that solvers may look at, unlike tracers
 
 
 def frames_of(steps: int, frames: int) -> Int[np.ndarray, " frames"]:

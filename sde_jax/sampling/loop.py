@@ -11,7 +11,7 @@ from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax.errors import InputError
 from sde_jax.ode import finite
-from sde_jax.sampling.grids import checked, frames_of
+from sde_jax.sampling.grids import LogSNR, Spacing, checked, frames_of
 from sde_jax.sde import Centred, GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Key, Time
 
@@ -58,6 +58,11 @@ class FixedGridSolver(abc.ABC):
     def convergence_order(self) -> float:
         """The order claimed on a smooth problem: the weak order where noise is drawn."""
         return 1.0
+
+    @property
+    def spacing(self) -> Spacing:
+        """The grid that the order is claimed on."""
+        return LogSNR()
 
     def init(self, x: Array, grid: Array) -> Any:
         """Return the state that is carried from step to step down `grid`; () where there is none.

@@ -133,7 +133,7 @@ def test_the_uniform_grid_falls_in_equal_steps():
 
 @pytest.mark.parametrize(("steps", "end"), [(0, 1e-3), (10, 1.0), (10, -0.1), (10, float("nan"))])
 def test_a_uniform_grid_without_steps_is_refused(steps, end):
-    with pytest.raises(sj.InputError, match="expected steps >= 1 and 0 <= end < 1"):
+    with pytest.raises(sj.InputError, match="expected steps >= 1 and 0 <= end < start <= 1"):
         sj.grids.uniform(steps, end)
 
 

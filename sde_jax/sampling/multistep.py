@@ -1,0 +1,121 @@
+"""Exponential multistep samplers: DPM-Solver++, SDE-DPM-Solver++, UniPC, SA-Solver."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+
+from sde_jax.errors import InputError
+from sde_jax.sampling.history import History, Multistep
+from sde_jax.sampling.kernel import exponential_weights, refresh
+from sde_jax.sampling.loop import Step
+from sde_jax.sampling.singlestep import check_order
+from sde_jax.sde import GaussianPath
+from sde_jax.typing import Array, Key, Time
+
+
+@dataclass(frozen=True)
+class ExponentialMultistep(Multistep):
+    """The step of `kernel.py` through the denoiser's last `order` values.
+
+    With a corrector, the value at the end of a step, once it is known, is taken as one node more and the step is made
+    again: x moves by alpha (sum of the corrected - sum of the predicted weights times values), which costs no
+    evaluation, since that value serves the next step too (Zhao et al. 2023, UniC). Steps over which lambda is
+    infinite have order 1.
+    """
+
+    churn: float = 0.0
+
+    def __post_init__(self):
+        check_order(self, self.order, 3)
+        if not self.churn >= 0:
+            raise InputError(f"{self}: expected churn >= 0")
+
+    @property
+    def corrector_order(self) -> int:
+        """The number of values through which a step is corrected; 0 without a corrector."""
+        return 0
+
+    @property
+    def convergence_order(self) -> float:
+        """That of the corrector or the predictor; at most 2, the weak order, where noise is drawn."""
+        order = max(self.order, self.corrector_order)
+        return float(order if self.churn == 0 else min(order, 2))
+
+    @property
+    def starts(self) -> int:
+        """One less where the first steps are corrected."""
+        return max(0, super().starts - (self.corrector_order > 0))
+
+    @property
+    def remembered(self) -> int:
+        """What predictor and corrector need."""
+        return max(self.order, self.corrector_order - 1)
+
+    def observe(self, x: Array, t: Time, history: History, x0: Array, sde: GaussianPath) -> tuple[Array, History]:
+        """Correct the step that led to t, unless it was one of Runge-Kutta's or order 1 for want of values."""
+        extended = history.extended(t, x0, sde)
+        if not self.corrector_order:
+            return x, extended
+        nodes = [history.times[0], t, *history.times[1:]][: self.corrector_order]
+        values = [history.estimates[0], x0, *history.estimates[1:]]
+        weights = exponential_weights(sde, nodes[0], t, nodes, self.churn, history.known + 1)
+        corrected = sum(w * value for w, value in zip(weights, values, strict=False))
+        correction = sde.alpha(t) * (corrected - history.predicted)
+        return x + jnp.where(history.known > self.starts, correction, 0.0), extended
+
+    def advance(
+        self, key: Key, x: Array, t: Time, s: Time, history: History, x0: Array, sde: GaussianPath
+    ) -> tuple[Step, History]:
+        """Carry x from t to s; where lambda_t is infinite the history is empty, and x0 alone counts."""
+        nodes, values = list(history.times[: self.order]), history.estimates
+        weights = exponential_weights(sde, t, s, nodes, self.churn, history.known)
+        predicted = jnp.asarray(sum(w * value for w, value in zip(weights, values, strict=False)))
+        keep, spread = refresh(sde, t, s, self.churn)
+        mean = keep * x + sde.alpha(s) * predicted
+        noisy = mean + spread * sde.noise(key, x.shape, x.dtype) if self.churn else mean
+        return Step(noisy, mean), history._replace(predicted=predicted)
+
+
+@dataclass(frozen=True)
+class DPMSolverMultistep(ExponentialMultistep):
+    """DPM-Solver++(1M, 2M, 3M) (Lu et al. 2022), with churn = 1 SDE-DPM-Solver++, with an offset MRS (Li et al. 2025).
+
+    The exact integral of the interpolating polynomial: the widely copied third-order update takes half of its
+    curvature term and has order 2. Raises `InputError` unless order is 1, 2 or 3.
+    """
+
+
+@dataclass(frozen=True)
+class UniPC(ExponentialMultistep):
+    """UniPC (Zhao et al. 2023) with the exact weights of its polynomials: `order` values predict, order + 1 correct.
+
+    Order `order` + 1 on the probability-flow ODE. Raises `InputError` unless order is 1, 2 or 3.
+    """
+
+    @property
+    def corrector_order(self) -> int:
+        """One more than the predictor's."""
+        return self.order + 1
+
+
+@dataclass(frozen=True)
+class SASolver(ExponentialMultistep):
+    """SA-Solver (Xue et al. 2023): stochastic Adams, with its constant tau = churn; `correctors` values correct.
+
+    Weak order 2 where churn > 0. correctors = 0 leaves the corrector out. Raises `InputError` unless order is 1, 2
+    or 3 and correctors 0, 2, 3 or 4.
+    """
+
+    order: int = 3
+    churn: float = 1.0
+    correctors: int = 4
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.correctors not in (0, 2, 3, 4):
+            raise InputError(f"{self}: expected correctors = 0, 2, 3 or 4")
+
+    @property
+    def corrector_order(self) -> int:
+        """The number of values that correct."""
+        return self.correctors

@@ -1,0 +1,82 @@
+"""Restart sampling."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.core
+import jax.numpy as jnp
+import numpy as np
+
+from sde_jax.errors import InputError
+from sde_jax.sampling.edm import EDMHeun
+from sde_jax.sampling.loop import FixedGridSolver, Step
+from sde_jax.sde import GaussianPath
+from sde_jax.typing import Array, Denoiser, Key, Time
+
+
+@dataclass(frozen=True)
+class Restart(FixedGridSolver):
+    """A solver that, on reaching t <= low, goes `rounds` times back to t = high and down again in `steps` steps.
+
+    Going back draws the forward process exactly, which contracts the errors made so far; going down is the solver's,
+    on times equally far apart in lambda (Xu et al. 2023, algorithm 1). Restarts in several intervals nest:
+    Restart(Restart(...), ...). Raises `InputError` unless 0 < low < high <= 1, rounds >= 1 and steps >= 1, and for a
+    grid none of whose steps starts at or below low.
+    """
+
+    solver: FixedGridSolver = field(default_factory=EDMHeun)
+    low: float = 0.1
+    high: float = 0.4
+    rounds: int = 2
+    steps: int = 4
+
+    def __post_init__(self):
+        if not (0 < self.low < self.high <= 1 and self.rounds >= 1 and self.steps >= 1):
+            raise InputError(f"{self}: expected 0 < low < high <= 1, rounds >= 1 and steps >= 1")
+
+    @property
+    def convergence_order(self) -> float:
+        """The solver's."""
+        return self.solver.convergence_order
+
+    def init(self, x: Array, grid: Array) -> Any:
+        """Return the solver's state, and whether there is still a restart to make."""
+        if not isinstance(grid, jax.core.Tracer) and np.all(np.asarray(grid[:-1]) > self.low):
+            raise InputError(
+                f"{self} on a grid whose last step starts at t = {float(grid[-2]):g}: expected a step that starts at "
+                f"or below low = {self.low:g}; take more steps or raise low"
+            )
+        return self.solver.init(x, grid), jnp.asarray(True)
+
+    def step(
+        self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
+    ) -> tuple[Step, Any]:
+        """Restart at t if it is time to, then carry x from t to s."""
+        inner, waiting = state
+        again, onwards = jax.random.split(key)
+        now = waiting & (t <= self.low)
+        x, spent = jax.lax.cond(
+            now,
+            lambda: self.restarted(again, x, t, sde, denoise),
+            lambda: (x, jnp.zeros((), int)),
+        )
+        step, inner = self.solver.step(onwards, x, t, s, inner, sde=sde, denoise=denoise)
+        return step._replace(evaluations=step.evaluations + spent), (inner, waiting & ~now)
+
+    def restarted(self, key: Key, x: Array, t: Time, sde: GaussianPath, denoise: Denoiser) -> tuple[Array, Array]:
+        """Return x at t after all rounds, and the denoiser calls they took."""
+        ends = jnp.mean(sde.log_snr(self.high)), jnp.mean(sde.log_snr(t))
+        inside = jax.vmap(sde.time_of)(jnp.linspace(*ends, self.steps + 1)[1:-1])
+        down = jnp.concatenate([jnp.full(1, self.high), inside, jnp.asarray(t)[None]])
+        scale, std = sde.transition(t, self.high)
+        solver = replace(self.solver, noise_free=False)
+
+        def go(carry: tuple[Array, Array], key: Key) -> tuple[tuple[Array, Array], None]:
+            x, spent = carry
+            first, second = jax.random.split(key)
+            x = scale * x + std * sde.noise(first, x.shape, x.dtype)
+            solution = solver.solve(second, x, down, 0, sde=sde, denoise=denoise)
+            return (solution.x, spent + solution.evaluations), None
+
+        return jax.lax.scan(go, (x, jnp.zeros((), int)), jax.random.split(key, self.rounds))[0]
