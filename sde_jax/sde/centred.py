@@ -1,44 +1,28 @@
 """A path without its offset."""
 
-from jaxtyping import DTypeLike
+import jax.numpy as jnp
+from jaxtyping import Float
 
-from sde_jax.sde.path import GaussianPath, path
-from sde_jax.typing import Array, Key, Time
+from sde_jax.sde.path import path
+from sde_jax.sde.wrapped import Wrapped
+from sde_jax.typing import Array, Time
 
 
 @path
-class Centred(GaussianPath):
+class Centred(Wrapped):
     """The process x_t - b(t) of a path: what every solver runs on, so that none of them knows of offsets.
 
     An offset only translates: in these coordinates alpha, sigma and x_0 are as they were, and b is 0.
     """
 
-    path: GaussianPath
+    def offset(self, t: Time) -> Array:
+        """Return 0."""
+        return jnp.zeros_like(jnp.asarray(t, float))
 
-    def log_alpha(self, t: Time) -> Array:
-        """Return the path's log alpha(t)."""
-        return self.path.log_alpha(t)
+    def prior_mean(self) -> Array:
+        """Return what the path's prior mean differs by from b(1)."""
+        return self.path.prior_mean() - self.path.offset(1.0)
 
-    def variance(self, t: Time) -> Array:
-        """Return the path's variance(t)."""
-        return self.path.variance(t)
-
-    def alpha(self, t: Time) -> Array:
-        """Return the path's alpha(t)."""
-        return self.path.alpha(t)
-
-    def sigma(self, t: Time) -> Array:
-        """Return the path's sigma(t)."""
-        return self.path.sigma(t)
-
-    def log_snr(self, t: Time) -> Array:
-        """Return the path's log_snr(t)."""
-        return self.path.log_snr(t)
-
-    def prior_variance(self) -> Array:
-        """Return the path's."""
-        return self.path.prior_variance()
-
-    def noise(self, key: Key, shape: tuple[int, ...], dtype: DTypeLike = float) -> Array:
-        """Draw the path's noise."""
-        return self.path.noise(key, shape, dtype)
+    def prior_log_prob(self, x: Float[Array, "..."]) -> Float[Array, ""]:
+        """Return the path's at x + b(1)."""
+        return self.path.prior_log_prob(x + self.path.offset(1.0))

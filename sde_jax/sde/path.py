@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -31,6 +32,14 @@ def path(cls: Class) -> Class:
     fields = dataclasses.fields(cls)
     names = [field.name for field in fields if not field.metadata.get("static")]
     fixed = [field.name for field in fields if field.metadata.get("static")]
+
+    def rebuilt(values: tuple[Any, ...], leaves: Iterable[Any]) -> Any:
+        # Not by its constructor: leaves may be tracers or placeholders, which no check could read.
+        made = object.__new__(cls)
+        for name, value in zip(names + fixed, (*leaves, *values), strict=True):
+            object.__setattr__(made, name, value)
+        return made
+
     # Not jax.tree_util.register_dataclass, whose classes compare equal as tree structures where they have equally many
     # fields (jaxlib 0.10.2): a compiled function would then, now and then, run one path's program on another.
     jax.tree_util.register_pytree_with_keys(
@@ -39,7 +48,7 @@ def path(cls: Class) -> Class:
             [(jax.tree_util.GetAttrKey(name), getattr(path, name)) for name in names],
             tuple(getattr(path, name) for name in fixed),
         ),
-        lambda values, leaves: cls(**dict(zip(names + fixed, (*leaves, *values), strict=True))),
+        rebuilt,
     )
     return cls
 
@@ -70,6 +79,10 @@ class GaussianPath(abc.ABC):
     def offset(self, t: Time) -> Array:
         """Return b(t), what x_t is shifted by: 0, or an array that broadcasts against x, and 0 at t = 0."""
         return jnp.zeros_like(jnp.asarray(t, float))
+
+    def prior_mean(self) -> Array:
+        """Return the mean of the Gaussian that sampling starts from, at t = 1."""
+        return self.offset(1.0)
 
     def prior_variance(self) -> Array:
         """Return the variance of the Gaussian that sampling starts from, at t = 1."""
@@ -143,6 +156,7 @@ class GaussianPath(abc.ABC):
 
     def mix(self, x0: Float[Array, "..."], eps: Float[Array, "..."], t: Time) -> Float[Array, "..."]:
         """Return x_t = alpha x_0 + b + sigma eps."""
+        require_fitting(self, x0.shape)
         return self.alpha(t) * x0 + self.offset(t) + self.sigma(t) * eps
 
     def perturb(self, key: Key, x0: Float[Array, "..."], t: Time) -> tuple[Array, Array]:
@@ -161,21 +175,36 @@ class GaussianPath(abc.ABC):
 
     def prior_sample(self, key: Key, shape: tuple[int, ...]) -> Array:
         """Draw one x at t = 1, of `shape`."""
-        return self.offset(1.0) + jnp.sqrt(self.prior_variance()) * self.noise(key, shape)
+        require_fitting(self, shape)
+        return self.prior_mean() + jnp.sqrt(self.prior_variance()) * self.noise(key, shape)
 
     def prior_log_prob(self, x: Float[Array, "..."]) -> Float[Array, ""]:
         """Return the log-density, in nats, of one x at t = 1 under the prior."""
+        require_fitting(self, x.shape)
         variance = jnp.broadcast_to(self.prior_variance(), x.shape)
-        return -0.5 * jnp.sum((x - self.offset(1.0)) ** 2 / variance + jnp.log(2 * jnp.pi * variance))
+        return -0.5 * jnp.sum((x - self.prior_mean()) ** 2 / variance + jnp.log(2 * jnp.pi * variance))
 
 
 def known(*values: object) -> bool:
-    """Return whether every value is a plain number.
-
-    A path is rebuilt from its leaves inside transformations, where they are tracers or placeholders: only plain
-    numbers can be checked at construction.
-    """
+    """Return whether every value is a plain number, which alone can be checked at construction: no tracer, no array."""
     return all(isinstance(value, int | float) for value in values)
+
+
+def concrete(value: Any) -> bool:
+    """Return whether no leaf of a pytree is a tracer, so that its numbers can be looked at."""
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+
+
+def require_fitting(sde: GaussianPath, shape: tuple[int, ...]) -> None:
+    """Raise `InputError`, naming both shapes, unless alpha, sigma and the offset broadcast against an x of `shape`."""
+    for name in ("log_alpha", "variance", "offset"):
+        own = jax.eval_shape(getattr(sde, name), 1.0).shape
+        meeting = zip(own[::-1], shape[::-1], strict=False)
+        if len(own) > len(shape) or any(n not in (1, m) for n, m in meeting):
+            raise InputError(
+                f"{type(sde).__name__}: {name} of shape {own} for x of shape {shape}: expected a number, or an array "
+                "that broadcasts against x"
+            )
 
 
 def require_falling(sde: GaussianPath, points: int = 257) -> None:
@@ -183,7 +212,7 @@ def require_falling(sde: GaussianPath, points: int = 257) -> None:
 
     Inside a transformation a path whose numbers are traced has no values to look at, and passes.
     """
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(sde)):
+    if not concrete(sde):
         return
     times = np.linspace(0.0, 1.0, points)
     with jax.ensure_compile_time_eval():
