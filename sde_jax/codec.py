@@ -14,8 +14,8 @@ import pydantic
 from sde_jax.errors import InputError
 
 Problems = list[str]
-FINITE = pydantic.ConfigDict(allow_inf_nan=False)
-"""JSON knows no other numbers."""
+FINITE = pydantic.ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True)
+"""JSON knows no other numbers; arrays and functions are known by their classes."""
 
 
 def encode(value: Any) -> Any:

@@ -15,5 +15,6 @@ from sde_jax.prediction.parameterization import Parameterization as Parameteriza
 from sde_jax.prediction.parameterization import ScoreFunction as ScoreFunction
 from sde_jax.prediction.parameterization import V as V
 from sde_jax.prediction.parameterization import Velocity as Velocity
+from sde_jax.prediction.resampled import at_equal_log_snr as at_equal_log_snr
 from sde_jax.prediction.tweedie import denoiser_of as denoiser_of
 from sde_jax.prediction.tweedie import score_of as score_of

@@ -1,13 +1,32 @@
-"""Forward SDEs."""
+"""Forward SDEs, and what is made of them."""
 
+from sde_jax.sde.bijection import Affine as Affine
+from sde_jax.sde.bijection import Bijection as Bijection
+from sde_jax.sde.bijection import Log as Log
+from sde_jax.sde.bijection import Logit as Logit
 from sde_jax.sde.centred import Centred as Centred
+from sde_jax.sde.cosine import Cosine as Cosine
 from sde_jax.sde.discrete import DDPM as DDPM
 from sde_jax.sde.discrete import SMLD as SMLD
 from sde_jax.sde.discrete import Tabulated as Tabulated
+from sde_jax.sde.edm import EDMPath as EDMPath
+from sde_jax.sde.geometric_brownian import Brownian as Brownian
+from sde_jax.sde.geometric_brownian import geometric_brownian as geometric_brownian
+from sde_jax.sde.mean_reverting import ConstantReversion as ConstantReversion
+from sde_jax.sde.mean_reverting import CosineReversion as CosineReversion
+from sde_jax.sde.mean_reverting import MeanReverting as MeanReverting
+from sde_jax.sde.mean_reverting import Reversion as Reversion
 from sde_jax.sde.path import GaussianPath as GaussianPath
 from sde_jax.sde.path import path as path
 from sde_jax.sde.path import require_falling as require_falling
+from sde_jax.sde.path import require_fitting as require_fitting
 from sde_jax.sde.path import static as static
+from sde_jax.sde.product import Product as Product
+from sde_jax.sde.rectified_flow import RectifiedFlow as RectifiedFlow
+from sde_jax.sde.schedule import Schedule as Schedule
+from sde_jax.sde.shifted import Shifted as Shifted
 from sde_jax.sde.subvp import SubVP as SubVP
+from sde_jax.sde.time_change import TimeChange as TimeChange
+from sde_jax.sde.transformed import Transformed as Transformed
 from sde_jax.sde.ve import VE as VE
 from sde_jax.sde.vp import VP as VP
