@@ -4,9 +4,7 @@ import abc
 from dataclasses import dataclass, field
 
 import jax
-import jax.core
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.special import logit, ndtr, ndtri
 from jaxtyping import Float
 
@@ -75,13 +73,12 @@ class UniformLogSNR(_From):
 
     With the weighting `Simple` this is likelihood weighting with importance-sampled times: g^2 |score error|^2 dt =
     -2 |epsilon error|^2 dlambda, without the variance of the weights (Song, Durkan et al. 2021, section 4.3; Kingma
-    et al. 2021, eq. 17). Of a diagonal schedule the mean log-SNR is meant. Raises `InputError` unless 0 < start < 1
-    and where a path's log-SNR is infinite at t = 1.
+    et al. 2021, eq. 17). Raises `InputError` unless 0 < start < 1.
     """
 
     def quantile(self, sde: GaussianPath, u: Number) -> Number:
         """Return the time of log-SNR lambda(start) + (lambda(1) - lambda(start)) u."""
-        high, low = _log_snr_range(self, sde)
+        low, high = sde.log_snr(1.0), sde.log_snr(self.start)
         return sde.time_of(high + (low - high) * u)
 
 
@@ -96,8 +93,8 @@ class Importance(UniformLogSNR):
 
     def correction(self, sde: GaussianPath, t: Time) -> Number:
         """Return the mean of g^2 / sigma^2 over [start, 1], divided by its value at t."""
-        high, low = _log_snr_range(self, sde)
-        return 2 * (high - low) / ((1 - self.start) * jnp.mean(sde.rates(t)[1] / sde.variance(t)))
+        mean_rate = 2 * (sde.log_snr(self.start) - sde.log_snr(1.0)) / (1 - self.start)
+        return mean_rate * sde.variance(t) / sde.rates(t)[1]
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ class LogNormal(_From):
 
     def quantile(self, sde: GaussianPath, u: Number) -> Number:
         """Return the time at which log(sigma / alpha) is the normal's quantile."""
-        low, high = (-jnp.mean(sde.log_snr(end)) for end in (self.start, 1.0))
+        low, high = -sde.log_snr(self.start), -sde.log_snr(1.0)
         return sde.time_of(-_truncated_normal(self.mean, self.deviation, low, high, u))
 
 
@@ -148,15 +145,6 @@ class TableTimes(Times):
         """Return the time of row floor(u steps). Raises `InputError` for a path without a table."""
         table = require_table(sde, "TableTimes")
         return table.time(jnp.clip(jnp.floor(u * table.steps), 0, table.steps - 1).astype(int))
-
-
-def _log_snr_range(times: UniformLogSNR, sde: GaussianPath) -> tuple[Array, Array]:
-    """Return the mean log-SNR at the start and at 1."""
-    with jax.ensure_compile_time_eval():
-        last = sde.log_snr(1.0)
-    if not isinstance(last, jax.core.Tracer) and not np.all(np.isfinite(last)):
-        raise InputError(f"{times} on {sde}: expected a finite log(alpha / sigma) at t = 1; choose other times")
-    return jnp.mean(sde.log_snr(times.start)), jnp.mean(sde.log_snr(1.0))
 
 
 def _require_deviation(times: LogNormal | LogitNormal) -> None:

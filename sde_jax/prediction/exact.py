@@ -10,35 +10,54 @@ from sde_jax.typing import Array, Time
 
 
 class _Marginal:
-    """N(alpha mean + offset, alpha^2 covariance + sigma^2 I), in the eigenbasis of a full covariance."""
+    """N(alpha mean + offset, alpha covariance alpha + variance), alpha and variance being diagonal matrices.
+
+    A full covariance is diagonal in its eigenbasis under a scalar schedule; under a diagonal one it is factorised.
+    """
 
     def __init__(self, sde: GaussianPath, mean: ArrayLike, covariance: ArrayLike):
-        self.sde, self.mean = sde, jnp.asarray(mean, float).reshape(-1)
-        spectrum = jnp.asarray(covariance, float)
-        sizes = {self.mean.size, *spectrum.shape} - {1}
-        if len(sizes) > 1 or spectrum.ndim > 2:
+        self.sde, self.mean, self.covariance = sde, jnp.asarray(mean, float).reshape(-1), jnp.asarray(covariance, float)
+        shape = self.covariance.shape
+        if len({self.mean.size, *shape} - {1}) > 1 or len(shape) > 2:
             raise InputError(
-                f"mean of shape {jnp.shape(mean)} with covariance of shape {spectrum.shape}: expected a mean of n "
+                f"mean of shape {jnp.shape(mean)} with covariance of shape {shape}: expected a mean of n "
                 "numbers with a covariance of shape [n, n], [n] (diagonal) or [] (isotropic)"
             )
-        self.spectrum, self.basis = jnp.linalg.eigh(spectrum) if spectrum.ndim == 2 else (spectrum, None)
+        self.diagonal = jax.eval_shape(sde.log_snr, 0.5).shape != ()
+        self.spectrum, self.basis = self.covariance, None
+        if len(shape) == 2 and not self.diagonal:
+            self.spectrum, self.basis = jnp.linalg.eigh(self.covariance)
 
-    def coordinates(self, x: Array, t: Time) -> tuple[Array, Array]:
-        """Return x - offset - alpha mean in the eigenbasis, and the variance of each coordinate."""
-        alpha = self.sde.alpha(t)
-        z = (x - self.sde.offset(t)).reshape(-1) - alpha * self.mean
-        return z if self.basis is None else z @ self.basis, alpha**2 * self.spectrum + self.sde.variance(t)
+    def schedule(self, x: Array, t: Time) -> tuple[Array, Array, Array]:
+        """Return alpha and variance, of one number or of each of x, and x - offset - alpha mean."""
+        alpha, variance = self.sde.alpha(t), self.sde.variance(t)
+        if self.diagonal:
+            alpha, variance = (jnp.broadcast_to(value, x.shape).reshape(-1) for value in (alpha, variance))
+        return alpha, variance, (x - self.sde.offset(t)).reshape(-1) - alpha * self.mean
+
+    def factor(self, alpha: Array, variance: Array) -> Array:
+        """Return Cholesky's factor of alpha covariance alpha + variance."""
+        return jnp.linalg.cholesky(alpha[:, None] * self.covariance * alpha + jnp.diag(variance))
 
     def denoised(self, x: Array, t: Time) -> Array:
-        """Return mean + alpha covariance (alpha^2 covariance + sigma^2 I)^-1 (x - offset - alpha mean)."""
-        z, variance = self.coordinates(x, t)
-        z = self.sde.alpha(t) * self.spectrum / variance * z
+        """Return mean + covariance alpha (alpha covariance alpha + variance)^-1 (x - offset - alpha mean)."""
+        alpha, variance, z = self.schedule(x, t)
+        if self.spectrum.ndim == 2:
+            solved = jax.scipy.linalg.cho_solve((self.factor(alpha, variance), True), z)
+            return self.mean + self.covariance @ (alpha * solved)
+        z = z if self.basis is None else z @ self.basis
+        z = alpha * self.spectrum / (alpha**2 * self.spectrum + variance) * z
         return self.mean + (z if self.basis is None else self.basis @ z)
 
     def log_prob(self, x: Array, t: Time) -> Array:
         """Return log p_t(x) in nats."""
-        z, variance = self.coordinates(x, t)
-        return -0.5 * jnp.sum(z**2 / variance + jnp.log(2 * jnp.pi * variance))
+        alpha, variance, z = self.schedule(x, t)
+        if self.spectrum.ndim == 2:
+            factor = self.factor(alpha, variance)
+            z, variances = jax.scipy.linalg.solve_triangular(factor, z, lower=True), jnp.diag(factor) ** 2
+            return -0.5 * jnp.sum(z**2 + jnp.log(2 * jnp.pi * variances))
+        z, variances = z if self.basis is None else z @ self.basis, alpha**2 * self.spectrum + variance
+        return -0.5 * jnp.sum(z**2 / variances + jnp.log(2 * jnp.pi * variances))
 
 
 class GaussianDenoiser:

@@ -20,6 +20,30 @@ def test_the_gaussian_denoiser_is_the_posterior_mean_of_linear_algebra(sde):
         np.testing.assert_allclose(denoise(X, t), MEAN + gain @ (X - alpha * MEAN), rtol=1e-9)
 
 
+DIAGONAL = [
+    sj.Schedule(lambda t: -t * np.array([1.0, 3.0, 0.5]), lambda t: t * np.array([0.5, 1.0, 2.0])),
+    sj.MeanReverting(np.array([2.0, 0.0, -1.0]), np.array([0.1, 0.5, 1.0])),
+    sj.MeanReverting(np.array([2.0, 0.0, -1.0]), 0.5),
+    sj.Shifted(sj.VE(), lambda t: t * np.array([1.0, -2.0, 0.3])),
+]
+
+
+@pytest.mark.parametrize("covariance", [COVARIANCE, np.diag(COVARIANCE), 0.3], ids=["full", "diagonal", "isotropic"])
+@pytest.mark.parametrize("sde", DIAGONAL, ids=["schedule", "deviations", "mean", "shift"])
+def test_a_schedule_and_an_offset_of_each_number_condition_the_joint_gaussian(sde, covariance):
+    """(x_0, x_t) is Gaussian: E[x_0 | x_t] and the density of x_t from its blocks."""
+    dense = covariance if np.ndim(covariance) == 2 else np.diag(np.broadcast_to(covariance, 3))
+    denoise, t = sj.exact.GaussianDenoiser(sde, MEAN, covariance), 0.4
+    scale, noise = (np.diag(np.broadcast_to(f(t), 3)) for f in (sde.alpha, sde.variance))
+    mean_t, cross, total = scale @ MEAN + sde.offset(t), dense @ scale, scale @ dense @ scale + noise
+    np.testing.assert_allclose(denoise(X, t), MEAN + cross @ np.linalg.solve(total, X - mean_t), rtol=1e-9)
+    expected = scipy.stats.multivariate_normal(mean_t, total).logpdf(X)
+    np.testing.assert_allclose(denoise.log_prob(X, t), expected, rtol=1e-9)
+    image = sj.exact.GaussianDenoiser(sde, np.r_[MEAN, 2 * MEAN], 0.3)(np.stack([X, X]), t)
+    alone = sj.exact.GaussianDenoiser(sde, 2 * MEAN, 0.3)(X, t)
+    np.testing.assert_allclose(image[1], alone, rtol=1e-9)
+
+
 @pytest.mark.parametrize("sde", PATHS, ids=str)
 def test_log_densities_are_those_of_scipy(sde):
     weights, means = np.array([1.0, 3.0]), np.stack([MEAN, -MEAN])

@@ -20,11 +20,9 @@ from sde_jax.objective import (
     OptimalTransport,
     Reflow,
     Simple,
-    TableTimes,
     UniformLogSNR,
 )
-from sde_jax.prediction import Epsilon, TableLabel
-from sde_jax.sde import DDPM, SMLD, VP, GaussianPath
+from sde_jax.sde import VP, GaussianPath
 from sde_jax.training import (
     Adam,
     ExponentialAverage,
@@ -138,22 +136,6 @@ def test_a_batch_is_coupled_reduced_and_corrected_as_the_objective_says():
     likelihood = loss_of_silence(Objective(weighting=Likelihood(), times=Importance(1e-3)), sde)
     fall = float(sde.log_snr(1e-3) - sde.log_snr(1.0))
     assert likelihood / simple == pytest.approx(2 * fall / (1 - 1e-3), rel=1e-4)
-
-
-@pytest.mark.parametrize("sde", [DDPM(steps=30), SMLD(steps=30)], ids=str)
-def test_a_discrete_chain_trains_at_the_times_of_its_table(sde):
-    told = []
-
-    def silent(params, x, label, key):
-        jax.debug.callback(lambda label: told.append(float(label)), label)
-        return jnp.zeros_like(x)
-
-    objective = Objective(Epsilon(TableLabel()), times=TableTimes())
-    loss = batch_loss(silent, sde, objective, Quantization(17))({}, jax.random.key(0), BATCHES[0])
-    assert loss == pytest.approx(float(loss_of_silence(Objective(), VP())), rel=1e-3)  # mean |eps|^2, of the same draws
-    jax.effects_barrier()
-    np.testing.assert_allclose(told, np.round(told), atol=1e-4)
-    assert len(set(np.round(told))) == BATCH
 
 
 def keeps_the_gradient() -> optax.GradientTransformation:
