@@ -26,11 +26,11 @@ DEVIATION = 0.5
 class Held(Hutchinson):
     """The trace estimate of one given probe."""
 
-    probe: Float[Array, "..."] = field(default_factory=lambda: jnp.zeros(()))
+    given: Float[Array, "..."] = field(default_factory=lambda: jnp.zeros(()))
 
     def probes(self, key: Key, shape: tuple[int, ...]) -> Array:
         """Return the probe."""
-        return self.probe[None]
+        return self.given[None]
 
 
 def flows(name: str, record: Record) -> Iterator[Comparison]:
@@ -46,7 +46,7 @@ def flows(name: str, record: Record) -> Iterator[Comparison]:
     @jax.jit
     @jax.vmap
     def score(x: Array, probe: Array) -> LogLikelihood:
-        return log_likelihood(key, official.sde, denoise, x, divergence=Held(probe=probe))
+        return log_likelihood(key, official.sde, denoise, x, divergence=Held(given=probe))
 
     for n, x in enumerate(jax.jit(jax.vmap(flow))(record["ode_z"])):
         yield as_whole(f"ode_out_denoise{n}", x, record[f"ode_out_denoise{n}"], 1e-4)
