@@ -37,7 +37,8 @@ PROTOCOLS = [
     (
         sampling.Solver,
         {"EulerMaruyama", "ReverseDiffusion", "Ancestral", "PredictorCorrector", "ProbabilityFlow", "ReverseSDE"}
-        | {"Heun", "Identity", "DDPMAncestral", "SMLDAncestral"},
+        | {"Heun", "Identity", "DDPMAncestral", "SMLDAncestral", "EDMHeun", "Restart", "DDIM", "MultistepConsistency"}
+        | {"DPMSolverSinglestep", "DPMSolverMultistep", "UniPC", "SASolver", "DEIS", "IPNDM"},
     ),
     (sampling.Corrector, {"Langevin", "BatchLangevin", "NoCorrection"}),
     (sampling.Discretization, {"ExactTransition", "EulerSteps", "Tables"}),
