@@ -1,12 +1,15 @@
 """sde_jax: score-based generative modelling through stochastic differential equations."""
 
+from sde_jax import ode as ode
 from sde_jax import sampling as sampling
 from sde_jax.errors import InputError as InputError
 from sde_jax.errors import RunError as RunError
 from sde_jax.likelihood import Exact as Exact
 from sde_jax.likelihood import Hutchinson as Hutchinson
+from sde_jax.likelihood import HutchPP as HutchPP
 from sde_jax.likelihood import LogLikelihood as LogLikelihood
 from sde_jax.likelihood import Quantization as Quantization
+from sde_jax.likelihood import XTrace as XTrace
 from sde_jax.likelihood import bits_per_dim as bits_per_dim
 from sde_jax.likelihood import log_likelihood as log_likelihood
 from sde_jax.nn import MLP as MLP
@@ -51,7 +54,10 @@ from sde_jax.sampling import ReverseSDE as ReverseSDE
 from sde_jax.sampling import Samples as Samples
 from sde_jax.sampling import SASolver as SASolver
 from sde_jax.sampling import UniPC as UniPC
+from sde_jax.sampling import decode as decode
+from sde_jax.sampling import encode as encode
 from sde_jax.sampling import grids as grids
+from sde_jax.sampling import interpolate as interpolate
 from sde_jax.sampling import sample as sample
 from sde_jax.sampling import transport as transport
 from sde_jax.sde import DDPM as DDPM

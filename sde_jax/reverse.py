@@ -21,7 +21,7 @@ def reverse(sde: GaussianPath, denoise: Denoiser, churn: float = 1.0) -> Reverse
     """Return the process that undoes `sde`, with the same marginals for every number `churn` >= 0:
 
         drift = velocity + churn^2 g^2 r / (2 sigma^2),    noise = churn g,    r = x - b - alpha D = -sigma^2 score,
-        velocity = b' + alpha' D + (sigma^2)' r / (2 sigma^2) = f (x - b) + b' - g^2 score / 2.
+        velocity = b' + alpha' D + sigma' r / sigma = f (x - b) + b' - g^2 score / 2.
 
     churn = 1 is the reverse SDE (Anderson 1982; Song et al. 2021, eq. 6), churn = 0 the probability-flow ODE (eq. 13),
     whose velocity is finite where alpha = 0 though f and g are not.
@@ -29,12 +29,13 @@ def reverse(sde: GaussianPath, denoise: Denoiser, churn: float = 1.0) -> Reverse
 
     def drift(x: Array, t: Time) -> Array:
         t = jnp.asarray(t, jnp.result_type(t, float))
-        (alpha, b, variance), (growth, speed, spread) = jax.jvp(
-            lambda t: (sde.alpha(t), sde.offset(t), sde.variance(t)), (t,), (jnp.ones_like(t),)
-        )
+        b, speed = jax.jvp(sde.offset, (t,), (jnp.ones_like(t),))
+        growth, spread = sde.speeds(t)
+        rate = spread / sde.sigma(t)
+        if not isinstance(churn, int | float) or churn:
+            rate += 0.5 * churn**2 * sde.rates(t)[1] / sde.variance(t)
         clean = denoise(x, t)
-        rate = spread if isinstance(churn, int | float) and churn == 0 else spread + churn**2 * sde.rates(t)[1]
-        return speed + growth * clean + rate / (2 * variance) * (x - b - alpha * clean)
+        return speed + growth * clean + rate * (x - b - sde.alpha(t) * clean)
 
     def noise(t: Time) -> Array:
         return churn * jnp.sqrt(sde.rates(t)[1])

@@ -2,9 +2,14 @@
 
 from sde_jax.likelihood.bits import BitsPerDim as BitsPerDim
 from sde_jax.likelihood.bits import bits_per_dim as bits_per_dim
+from sde_jax.likelihood.deflated import HutchPP as HutchPP
+from sde_jax.likelihood.deflated import XTrace as XTrace
 from sde_jax.likelihood.dequantize import Quantization as Quantization
 from sde_jax.likelihood.divergence import Divergence as Divergence
 from sde_jax.likelihood.divergence import Exact as Exact
 from sde_jax.likelihood.divergence import Hutchinson as Hutchinson
 from sde_jax.likelihood.flow import LogLikelihood as LogLikelihood
 from sde_jax.likelihood.flow import log_likelihood as log_likelihood
+from sde_jax.likelihood.probes import Gaussian as Gaussian
+from sde_jax.likelihood.probes import Probe as Probe
+from sde_jax.likelihood.probes import Rademacher as Rademacher

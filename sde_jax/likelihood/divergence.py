@@ -1,26 +1,30 @@
 """The divergence of a vector field, exact or estimated, by Jacobian-vector products."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
 from sde_jax.errors import InputError
+from sde_jax.likelihood.probes import Probe, Rademacher
 from sde_jax.typing import Array, Key
+
+Matvec: TypeAlias = Callable[[Float[Array, "j ..."]], Float[Array, "j ..."]]
+"""j vectors -> J times each of them."""
 
 
 class Divergence(Protocol):
-    """div v = tr J from the quadratic forms e^T J e of probes e that are held along a whole trajectory."""
+    """div v = tr J from the products of J with probes that are held along a whole trajectory."""
 
     def probes(self, key: Key, shape: tuple[int, ...]) -> Float[Array, "k ..."]:
         """Return the probes, [k, *shape]."""
         ...
 
-    def estimates(self, forms: Float[Array, " k"]) -> Float[Array, " m"]:
-        """Return m independent estimates of the trace from the k quadratic forms."""
+    def estimates(self, matvec: Matvec, probes: Float[Array, "k ..."]) -> Float[Array, " m"]:
+        """Return m estimates of the trace, whose mean is the estimate."""
         ...
 
     def standard_error(self, estimates: Float[Array, " m"]) -> Float[Array, ""]:
@@ -37,9 +41,9 @@ class Exact:
         size = jnp.zeros(shape).size
         return jnp.eye(size).reshape(size, *shape)
 
-    def estimates(self, forms: Array) -> Array:
+    def estimates(self, matvec: Matvec, probes: Array) -> Array:
         """Return the sum of the forms."""
-        return jnp.sum(forms, keepdims=True)
+        return jnp.sum(quadratic_forms(matvec, probes), keepdims=True)
 
     def standard_error(self, estimates: Array) -> Array:
         """Return 0."""
@@ -47,12 +51,8 @@ class Exact:
 
 
 @dataclass(frozen=True)
-class Hutchinson:
-    """The unbiased estimate e^T J e with signs e drawn at random (Skilling 1989, Hutchinson 1990).
-
-    `probes_per_example` of them share one trajectory, and their spread gives the standard error. One alone has
-    none: its standard error is reported as infinite. Raises `InputError` unless there is at least one.
-    """
+class Sampled:
+    """What every estimate from several probes of one example shares: their number and its standard error."""
 
     probes_per_example: int = 1
 
@@ -60,27 +60,39 @@ class Hutchinson:
         if self.probes_per_example < 1:
             raise InputError(f"{self}: expected at least one probe")
 
-    def probes(self, key: Key, shape: tuple[int, ...]) -> Array:
-        """Return random signs."""
-        return jax.random.rademacher(key, (self.probes_per_example, *shape), jnp.result_type(float))
-
-    def estimates(self, forms: Array) -> Array:
-        """Return the forms: each is an estimate."""
-        return forms
-
     def standard_error(self, estimates: Array) -> Array:
         """Return the standard deviation of the estimates over the square root of their number."""
         k = self.probes_per_example
         return jnp.std(estimates, ddof=1) / jnp.sqrt(k) if k > 1 else jnp.full((), jnp.inf)
 
 
-def quadratic_forms(
-    field: Callable[[Array], Array], x: Array, probes: Float[Array, "k ..."]
-) -> tuple[Array, Float[Array, " k"]]:
-    """Return field(x) and e^T J(x) e for every probe e: one evaluation and k Jacobian-vector products."""
+@dataclass(frozen=True)
+class Hutchinson(Sampled):
+    """The unbiased estimate e^T J e with random e of covariance I (Skilling 1989, Hutchinson 1990).
 
-    def directional(probe: Array) -> tuple[Array, Array]:
-        value, tangent = jax.jvp(field, (x,), (probe,))
-        return value, jnp.sum(probe * tangent)
+    `probes_per_example` of them, random signs unless `probe` says otherwise, share one trajectory, and their spread
+    gives the standard error. One alone has none: its standard error is reported as infinite. Signs have the smaller
+    variance: 2 |S|^2 - 2 sum_i S_ii^2 in place of 2 |S|^2, with S = (J + J^T) / 2. Raises `InputError` unless there
+    is at least one.
+    """
 
-    return jax.vmap(directional, out_axes=(None, 0))(probes)
+    probe: Probe = field(default_factory=Rademacher)
+
+    def probes(self, key: Key, shape: tuple[int, ...]) -> Array:
+        """Draw the probes."""
+        return self.probe.draw(key, (self.probes_per_example, *shape))
+
+    def estimates(self, matvec: Matvec, probes: Array) -> Array:
+        """Return the forms: each is an estimate."""
+        return quadratic_forms(matvec, probes)
+
+
+def quadratic_forms(matvec: Matvec, vectors: Float[Array, "k ..."]) -> Float[Array, " k"]:
+    """Return e^T J e of every vector e: one product each."""
+    return jnp.sum((vectors * matvec(vectors)).reshape(len(vectors), -1), axis=1)
+
+
+def linear(value: Callable[[Array], Array], x: Array) -> tuple[Array, Matvec]:
+    """Return value(x), evaluated once, and the products with its Jacobian there."""
+    out, product = jax.linearize(value, x)
+    return out, jax.vmap(product)

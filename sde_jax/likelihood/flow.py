@@ -1,12 +1,13 @@
 """Exact likelihood by the probability-flow ODE."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from sde_jax.likelihood.divergence import Divergence, Hutchinson, quadratic_forms
-from sde_jax.ode import Tolerance, integrate
+from sde_jax.likelihood.divergence import Divergence, Hutchinson, linear
+from sde_jax.ode import Method, Tolerance, integrate
 from sde_jax.reverse import reverse
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -15,8 +16,8 @@ from sde_jax.typing import Array, Denoiser, Key, Time
 class LogLikelihood(NamedTuple):
     """The log-likelihood of one example.
 
-    value: log p(x) in nats; standard_error: of the trace estimate, in nats (0 where it is exact, infinite where one
-    probe leaves it unknown); latent: x carried to t = 1; evaluations: denoiser calls, each with its tangents.
+    value: log p in nats; standard_error: of the trace estimate, in nats (0 where it is exact, infinite where one
+    probe leaves it unknown); latent: the state at t = 1; evaluations: denoiser calls, each with its tangents.
     """
 
     value: Float[Array, ""]
@@ -29,29 +30,44 @@ def log_likelihood(
     key: Key,
     sde: GaussianPath,
     denoise: Denoiser,
-    x: Float[Array, "..."],
+    data: Any,
     *,
     divergence: Divergence | None = None,
     tolerance: Tolerance | None = None,
+    solver: Method | None = None,
     start: float = 1e-5,
+    differentiable: bool = False,
 ) -> LogLikelihood:
-    """Return log p(x) of ONE example x = x(start) under the probability flow: lift a batch with `jax.vmap`.
+    """Return the log-density of ONE example of the data under the probability flow: lift a batch with `jax.vmap`.
 
-    log p(x) = log prior(x(1)) + integral of div v dt along dx/dt = v(x, t) (Chen et al. 2018; Song et al. 2021,
-    eq. 39). x and the integral are solved together to `tolerance` with steps of their own, so that an example's value
-    does not depend on its batch. `divergence` is `Hutchinson()` by default. Raises, when the result is computed,
-    where the tolerance is not reached.
+    With x = from_data(data) taken for x(start), log p = log_volume(data) + log p(x) and
+
+        log p(x) = log prior(x(1)) + integral of div v dt along dx/dt = v(x, t)
+
+    (Chen et al. 2018; Song et al. 2021, eq. 39). x and the integral are solved together to `tolerance`, by `solver`,
+    with steps of their own, so that an example's value does not depend on its batch. `divergence` is `Hutchinson()`
+    by default. Derivatives with respect to the data and to what `denoise` holds are forward only (`jax.jvp`) unless
+    `differentiable`. Raises as `integrate` does.
     """
     divergence = Hutchinson() if divergence is None else divergence
     velocity = reverse(sde, denoise, churn=0.0).drift
-    probes = divergence.probes(key, x.shape)
+    x = jnp.asarray(sde.from_data(data))
+    probes = divergence.probes(key, x.shape).astype(x.dtype)
 
     def field(state: tuple[Array, Array], t: Time) -> tuple[Array, Array]:
-        v, forms = quadratic_forms(lambda y: velocity(y, t), state[0], probes)
-        return v, divergence.estimates(forms)
+        v, matvec = linear(lambda y: velocity(y, t), state[0])
+        return v, divergence.estimates(matvec, probes)
 
-    zeros = jnp.zeros_like(divergence.estimates(jnp.zeros(len(probes), x.dtype)))
-    flow = integrate(field, (x, zeros), start, jnp.ones(1, x.dtype), tolerance or Tolerance())
+    estimates = jax.eval_shape(lambda x: field((x, x), 1.0)[1], x)
+    flow = integrate(
+        field,
+        (x, jnp.zeros(estimates.shape, estimates.dtype)),
+        start,
+        jnp.ones(1, x.dtype),
+        tolerance or Tolerance(),
+        solver,
+        differentiable=differentiable,
+    )
     latent, change = flow.values[0][-1], flow.values[1][-1]
-    value = sde.prior_log_prob(latent) + jnp.mean(change)
+    value = sde.log_volume(data) + sde.prior_log_prob(latent) + jnp.mean(change)
     return LogLikelihood(value, divergence.standard_error(change), latent, flow.evaluations)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike, Int
 
 from sde_jax.errors import InputError
+from sde_jax.ode.finite import finite
 from sde_jax.ode.methods import Method, Tsit5, evaluations
 from sde_jax.ode.tolerance import Tolerance
 from sde_jax.typing import Array, Time
@@ -35,10 +36,14 @@ def integrate(
 
     y: a pytree of arrays; the values have a leading axis of len(times). The step size is this y's own: under
     `jax.vmap` every example keeps its own steps. Derivatives are forward only unless `differentiable`, which keeps
-    checkpoints for those in reverse. Raises `InputError` for a tolerance that y's numbers do not resolve and a scheme
-    that is not an explicit Runge-Kutta method; raises, when the result is computed, where the tolerance is not reached.
+    checkpoints for those in reverse. Raises `InputError` for a start outside [0, 1], a tolerance that y's numbers do
+    not resolve and a scheme that is not an explicit Runge-Kutta method; raises, when the result is computed, for a y
+    that is not finite and where the tolerance is not reached.
     """
+    if isinstance(start, int | float) and not 0 <= start <= 1:
+        raise InputError(f"start = {start}: expected a time in [0, 1]")
     tolerance.check_resolution(y)
+    y = jax.tree.map(lambda v: finite(v, "the start of a flow holds NaN or infinity: expected finite numbers"), y)
     method = Tsit5() if method is None else method
     scheme, times = check_explicit(method), jnp.asarray(times)
     before, each = evaluations(scheme)

@@ -24,6 +24,10 @@ from sde_jax.sampling.identity import Identity as Identity
 from sde_jax.sampling.identity import NoCorrection as NoCorrection
 from sde_jax.sampling.langevin import Langevin as Langevin
 from sde_jax.sampling.langevin import LangevinDynamics as LangevinDynamics
+from sde_jax.sampling.latent import Coded as Coded
+from sde_jax.sampling.latent import decode as decode
+from sde_jax.sampling.latent import encode as encode
+from sde_jax.sampling.latent import interpolate as interpolate
 from sde_jax.sampling.loop import FixedGridSolver as FixedGridSolver
 from sde_jax.sampling.loop import Samples as Samples
 from sde_jax.sampling.loop import Solution as Solution

@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 
 import sde_jax as sj
+from sde_jax.likelihood.divergence import quadratic_forms
 
 PATHS = [sj.VP(), sj.SubVP(), sj.VE()]
 MEAN, COVARIANCE = np.array([0.5, -1.0]), np.array([[0.4, 0.15], [0.15, 0.2]])
@@ -78,8 +79,8 @@ class Held:
     def probes(self, key, shape):
         return self.vectors
 
-    def estimates(self, forms):
-        return forms
+    def estimates(self, matvec, probes):
+        return quadratic_forms(matvec, probes)
 
     def standard_error(self, estimates):
         return jnp.max(estimates)
@@ -153,5 +154,73 @@ def test_likelihoods_are_those_of_the_official_code_with_its_probes(golden, path
         # images centred to [-1, 1]: -log2 of a cell of 2 / 256; the official tolerance is 1e-5
         bits = -np.asarray(result.value) / (192 * np.log(2)) + 7
         np.testing.assert_allclose(bits, record[f"bpd_{kind}_centered"], atol=2e-5)
+        # uncentred images keep their range [0, 1], in which a cell is 1 / 256 wide
+        np.testing.assert_allclose(bits + 1, record[f"bpd_{kind}_uncentered"], atol=2e-5)
         latent = record[f"bpd_z_{kind}_centered"]
         np.testing.assert_allclose(result.latent, latent, atol=5e-5 * np.abs(latent).max())
+
+
+@sj.path
+class LogNormal(sj.VP):
+    """VP on the logarithms of the data."""
+
+    def from_data(self, data):
+        return jnp.log(data)
+
+    def to_data(self, x0):
+        return jnp.exp(x0)
+
+    def log_volume(self, data):
+        return -jnp.sum(jnp.log(data))
+
+
+def test_a_density_of_the_data_counts_the_volume_of_their_coordinates():
+    sde, data = LogNormal(), np.array([0.2, 3.0])
+    denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+    result = sj.log_likelihood(KEY, sde, denoise, data, divergence=sj.Exact(), tolerance=TIGHT, start=START)
+    latent, growth = closed_form(sde)
+    of_x = prior_log_prob(sde, latent(np.log(data))) + np.trace(growth)
+    np.testing.assert_allclose(result.value, of_x - np.log(data).sum(), atol=1e-6)
+
+
+@pytest.mark.parametrize("divergence", [sj.XTrace(2), sj.HutchPP(2)], ids=name)
+def test_a_deflated_trace_with_as_many_probes_as_numbers_is_the_exact_likelihood(divergence):
+    sde, x = sj.VP(), np.array([0.2, -0.4])
+    latent, growth = closed_form(sde)
+    denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+    result = sj.log_likelihood(
+        KEY, sde, denoise, x, divergence=divergence, tolerance=TIGHT, solver=sj.ode.Dopri8(), start=START
+    )
+    np.testing.assert_allclose(result.value, prior_log_prob(sde, latent(x)) + np.trace(growth), atol=1e-6)
+    assert result.standard_error < 1e-6
+
+
+def test_the_derivatives_of_a_likelihood_are_those_of_its_closed_form():
+    sde, x, parameters = sj.VP(), np.array([0.2, -0.4]), (np.array([0.5, -1.0]), 0.4)
+
+    def value(x, parameters, differentiable):
+        denoise = sj.exact.GaussianDenoiser(sde, *parameters)
+        tolerance = sj.Tolerance(1e-8, 1e-8, max_steps=256)
+        return sj.log_likelihood(
+            KEY, sde, denoise, x, divergence=sj.Exact(), tolerance=tolerance, start=START, differentiable=differentiable
+        ).value
+
+    def closed(x, parameters):  # of N(mean, variance I), as in `closed_form`
+        mean, variance = parameters
+        first, last = (sde.alpha(t) ** 2 * variance + sde.variance(t) for t in (START, 1.0))
+        latent = sde.alpha(1.0) * mean + jnp.sqrt(last / first) * (x - sde.alpha(START) * mean)
+        return sde.prior_log_prob(latent) + jnp.log(last / first)
+
+    expected = jax.grad(closed, (0, 1))(x, parameters)
+    ours = jax.jit(jax.grad(lambda x, p: value(x, p, True), (0, 1)))(x, parameters)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), ours, expected)
+    tangents = (np.array([1.0, -2.0]), (np.array([0.3, 0.5]), 0.7))
+    forward = jax.jit(lambda x, p: jax.jvp(lambda x, p: value(x, p, False), (x, p), tangents)[1])(x, parameters)
+    product = sum(np.sum(a * b) for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(tangents), strict=True))
+    np.testing.assert_allclose(forward, product, rtol=1e-5)
+
+
+def test_an_x_that_is_no_number_is_refused():
+    denoise = sj.exact.GaussianDenoiser(sj.VP(), MEAN, COVARIANCE)
+    with pytest.raises(RuntimeError, match="holds NaN or infinity: expected finite numbers"):
+        sj.log_likelihood(KEY, sj.VP(), denoise, np.array([np.nan, 0.0]))

@@ -1,0 +1,116 @@
+"""Data as latents of the probability flow, and back."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike, Float, Int
+
+from sde_jax.errors import InputError
+from sde_jax.ode import Method, Tolerance, integrate
+from sde_jax.reverse import reverse
+from sde_jax.sampling.loop import check_denoiser
+from sde_jax.sde import GaussianPath, require_falling
+from sde_jax.typing import Array, Denoiser
+
+
+class Coded(NamedTuple):
+    """One example carried to the other end of the flow: `x` there, and how often the denoiser was called."""
+
+    x: Any
+    evaluations: Int[Array, ""]
+
+
+def encode(
+    sde: GaussianPath,
+    denoise: Denoiser,
+    data: Any,
+    *,
+    tolerance: Tolerance | None = None,
+    solver: Method | None = None,
+    start: float = 1e-5,
+) -> Coded:
+    """Return the latent of ONE example of the data: x(1) of the probability flow from x(start) = from_data(data).
+
+    Song et al. 2021, section 4.3. Lift a batch with `jax.vmap`. The latent is a state of the path, at t = 1 and with
+    its offset. Raises as `integrate` does, for a path whose log-SNR does not fall and for a denoiser that changes
+    shape or type.
+    """
+    return _carry(sde, denoise, sde.from_data(data), start, 1.0, tolerance, solver)
+
+
+def decode(
+    sde: GaussianPath,
+    denoise: Denoiser,
+    latent: Float[Array, "..."],
+    *,
+    temperature: float = 1.0,
+    tolerance: Tolerance | None = None,
+    solver: Method | None = None,
+    start: float = 1e-5,
+) -> Coded:
+    """Return the example of ONE latent, the inverse of `encode`: lift a batch with `jax.vmap`.
+
+    The latent is first moved to offset(1) + sqrt(temperature) (latent - offset(1)): of a draw from the prior, a draw
+    from one whose variance is `temperature` times as large. Raises `InputError` for a negative temperature, and as
+    `encode` does.
+    """
+    if isinstance(temperature, int | float) and not temperature >= 0:
+        raise InputError(f"temperature = {temperature}: expected a number >= 0")
+    centre = sde.offset(1.0)
+    latent = centre + jnp.sqrt(temperature) * (latent - centre)
+    coded = _carry(sde, denoise, latent, 1.0, start, tolerance, solver)
+    return Coded(sde.to_data(coded.x), coded.evaluations)
+
+
+def interpolate(
+    one: Float[Array, "..."], other: Float[Array, "..."], weights: Float[ArrayLike, " k"], centre: Array | float = 0.0
+) -> Float[Array, "k ..."]:
+    """Return the latents between two: their direction from `centre` turns evenly, their distance changes evenly.
+
+    Weight 0 is `one`, 1 is `other`. With theta the angle between the unit vectors a and b (Shoemake 1985),
+
+        direction = (sin((1 - w) theta) a + sin(w theta) b) / sin(theta),   distance = (1 - w) |one| + w |other|.
+
+    A Gaussian in many dimensions lives near a sphere, which straight lines leave. Raises `InputError` for latents of
+    different shapes; raises, when the result is computed, where a direction or the way between the two is undefined:
+    at the centre, and between opposite latents.
+    """
+    w = jnp.asarray(weights)
+    if one.shape != other.shape or w.ndim != 1:
+        raise InputError(
+            f"interpolate: latents of shapes {one.shape} and {other.shape}, weights of shape {w.shape}: expected two "
+            "of one shape, and [k]"
+        )
+    (a, near), (b, far) = (_polar(latent - centre) for latent in (one, other))
+    # atan2 of half the chords keeps its digits at small angles, where the arc cosine has none
+    theta = 2 * jnp.arctan2(jnp.linalg.norm((a - b).ravel()), jnp.linalg.norm((a + b).ravel()))
+    theta = eqx.error_if(theta, ~(theta < 0.999 * jnp.pi), "interpolate: no way between opposite or central latents")
+
+    def between(w: Array) -> Array:
+        share = [v * jnp.sinc(v * theta / jnp.pi) / jnp.sinc(theta / jnp.pi) for v in (1 - w, w)]
+        return centre + ((1 - w) * near + w * far) * (share[0] * a + share[1] * b)
+
+    return jax.vmap(between)(w)
+
+
+def _polar(x: Array) -> tuple[Array, Array]:
+    norm = jnp.linalg.norm(x.ravel())
+    return x / norm, norm
+
+
+def _carry(
+    sde: GaussianPath,
+    denoise: Denoiser,
+    x: Array,
+    start: float,
+    end: float,
+    tolerance: Tolerance | None,
+    solver: Method | None,
+) -> Coded:
+    require_falling(sde)
+    check_denoiser(denoise, x.shape)
+    velocity = reverse(sde, denoise, churn=0.0).drift
+    flow = integrate(velocity, x, start, jnp.full(1, end, x.dtype), tolerance or Tolerance(), solver)
+    return Coded(flow.values[-1], flow.evaluations)
