@@ -59,15 +59,8 @@ def log_likelihood(
         return v, divergence.estimates(matvec, probes)
 
     estimates = jax.eval_shape(lambda x: field((x, x), 1.0)[1], x)
-    flow = integrate(
-        field,
-        (x, jnp.zeros(estimates.shape, estimates.dtype)),
-        start,
-        jnp.ones(1, x.dtype),
-        tolerance or Tolerance(),
-        solver,
-        differentiable=differentiable,
-    )
+    y, end = (x, jnp.zeros(estimates.shape, estimates.dtype)), jnp.ones(1, x.dtype)
+    flow = integrate(field, y, start, end, tolerance or Tolerance(), solver, differentiable=differentiable)
     latent, change = flow.values[0][-1], flow.values[1][-1]
     value = sde.log_volume(data) + sde.prior_log_prob(latent) + jnp.mean(change)
     return LogLikelihood(value, divergence.standard_error(change), latent, flow.evaluations)

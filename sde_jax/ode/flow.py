@@ -40,10 +40,7 @@ def integrate(
     not resolve and a scheme that is not an explicit Runge-Kutta method; raises, when the result is computed, for a y
     that is not finite and where the tolerance is not reached.
     """
-    if isinstance(start, int | float) and not 0 <= start <= 1:
-        raise InputError(f"start = {start}: expected a time in [0, 1]")
-    tolerance.check_resolution(y)
-    y = jax.tree.map(lambda v: finite(v, "the start of a flow holds NaN or infinity: expected finite numbers"), y)
+    y = _checked(y, start, tolerance)
     method = Tsit5() if method is None else method
     scheme, times = check_explicit(method), jnp.asarray(times)
     before, each = evaluations(scheme)
@@ -65,6 +62,13 @@ def integrate(
     )
     values = jax.tree.map(lambda v: tolerance.require(v, solution, "the probability-flow ODE"), solution.ys)
     return Flow(values, before + each * solution.stats["num_steps"])
+
+
+def _checked(y: Any, start: Time, tolerance: Tolerance) -> Any:
+    if isinstance(start, int | float) and not 0 <= start <= 1:
+        raise InputError(f"start = {start}: expected a time in [0, 1]")
+    tolerance.check_resolution(y)
+    return jax.tree.map(lambda v: finite(v, "the start of a flow holds NaN or infinity: expected finite numbers"), y)
 
 
 def check_explicit(method: Method) -> diffrax.AbstractSolver:
