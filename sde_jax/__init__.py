@@ -9,8 +9,14 @@ from sde_jax.likelihood import Hutchinson as Hutchinson
 from sde_jax.likelihood import HutchPP as HutchPP
 from sde_jax.likelihood import LogLikelihood as LogLikelihood
 from sde_jax.likelihood import Quantization as Quantization
+from sde_jax.likelihood import TruncatedNormal as TruncatedNormal
+from sde_jax.likelihood import UniformCell as UniformCell
+from sde_jax.likelihood import Variational as Variational
 from sde_jax.likelihood import XTrace as XTrace
 from sde_jax.likelihood import bits_per_dim as bits_per_dim
+from sde_jax.likelihood import elbo as elbo
+from sde_jax.likelihood import fokker_planck_residual as fokker_planck_residual
+from sde_jax.likelihood import jacobian_asymmetry as jacobian_asymmetry
 from sde_jax.likelihood import log_likelihood as log_likelihood
 from sde_jax.nn import MLP as MLP
 from sde_jax.nn import NCSNpp as NCSNpp

@@ -32,7 +32,7 @@ PROTOCOLS = [
     (objective.Times, {"Uniform", "UniformLogSNR", "Importance", "LogNormal", "LogitNormal", "TableTimes"}),
     (objective.Coupling, {"Independent", "OptimalTransport"}),
     (objective.Reduction, {"Mean", "HalfSum"}),
-    (likelihood.Divergence, {"Exact", "Hutchinson"}),
+    (likelihood.Divergence, {"Exact", "Hutchinson", "HutchPP", "XTrace"}),
     (Dataset, {"Digits", "Images"}),
     (
         sampling.Solver,

@@ -2,9 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from jax.scipy.special import ndtr
 
 import sde_jax as sj
+from sde_jax.likelihood import Bound, importance_weighted
 
 TOLERANCE = sj.Tolerance(rtol=1e-6, atol=1e-6)
 
@@ -86,3 +88,104 @@ def test_what_lies_outside_the_range_goes_to_the_nearest_level():
 def test_cells_without_width_are_refused(levels, low, high):
     with pytest.raises(sj.InputError, match="expected levels >= 2 and low < high"):
         sj.Quantization(levels, low, high)
+
+
+QUANTIZATION, IMAGE = sj.Quantization(8, -2.0, 2.0), np.array([[1, 4], [5, 3]])
+DEVIATION = 0.4
+
+
+def known(key, sde, denoise, x, start):
+    """The exact log-density of numbers from N(0.3, DEVIATION^2), in place of a bound."""
+    value = jnp.sum(jax.scipy.stats.norm.logpdf(x, 0.3, DEVIATION))
+    return Bound(value, *[jnp.zeros(())] * 5)
+
+
+def ends(image):
+    """The ends of the cells of an image, in standard deviations from the model's mean."""
+    low = QUANTIZATION.low + QUANTIZATION.cell * image
+    return (low - 0.3) / DEVIATION, (low + QUANTIZATION.cell - 0.3) / DEVIATION
+
+
+def posterior(key, image):
+    """The model's own distribution in the cells of an image."""
+    a, b = ends(image)
+    z = jax.random.truncated_normal(key, a, b)
+    inside = jnp.log((ndtr(b) - ndtr(a)) * DEVIATION / QUANTIZATION.cell)
+    return (z - a) / (b - a), jnp.sum(jax.scipy.stats.norm.logpdf(z) - inside)
+
+
+def draws(dequantizer, n=4000):
+    @jax.jit
+    @jax.vmap
+    def bits(key):
+        return sj.bits_per_dim(
+            key, sj.VP(), lambda x, t: x, IMAGE, QUANTIZATION, dequantizer=dequantizer, bound=known
+        ).value
+
+    return np.asarray(bits(jax.random.split(jax.random.key(0), n)))
+
+
+def exact_bits():
+    a, b = ends(IMAGE)
+    return -np.mean(np.log2(scipy.stats.norm.cdf(b) - scipy.stats.norm.cdf(a)))
+
+
+def test_every_dequantisation_bounds_the_discrete_model_and_importance_weights_tighten_it():
+    for dequantizer in (sj.UniformCell(), sj.TruncatedNormal(0.4), sj.TruncatedNormal(2.0)):
+        bits = draws(dequantizer)
+        tighter = jax.vmap(lambda bits: importance_weighted(bits, 4))(jnp.asarray(bits).reshape(-1, 20))
+        assert exact_bits() < bits.mean() - 4 * bits.std() / np.sqrt(len(bits))
+        assert np.mean(tighter) < bits.mean() - 0.01
+        everything = importance_weighted(jnp.asarray(bits), 4)  # self-averaging: the mean of p / q is P
+        np.testing.assert_allclose(everything, exact_bits(), atol=0.02)
+
+
+def test_the_posterior_in_the_cell_makes_every_draw_the_discrete_models_own_bits():
+    np.testing.assert_allclose(draws(sj.Variational(posterior), 20), exact_bits(), rtol=1e-9)
+
+
+def test_a_normal_cut_off_at_its_cell_is_the_posterior_of_a_normal_about_its_middle():
+    scale = DEVIATION / QUANTIZATION.cell
+    image = np.array([3])
+    middle = float(QUANTIZATION.place(image, 0.5)[0])
+
+    def about_the_middle(key, sde, denoise, x, start):
+        return Bound(jnp.sum(jax.scipy.stats.norm.logpdf(x, middle, DEVIATION)), *[jnp.zeros(())] * 5)
+
+    bits = sj.bits_per_dim(
+        jax.random.key(1), sj.VP(), lambda x, t: x, image, QUANTIZATION,
+        dequantizer=sj.TruncatedNormal(scale), bound=about_the_middle,
+    ).value  # fmt: skip
+    half = 0.5 / scale
+    np.testing.assert_allclose(bits, -np.log2(1 - 2 * scipy.stats.norm.cdf(-half)), rtol=1e-9)
+    u, _ = sj.TruncatedNormal(scale).fractions(jax.random.key(0), np.zeros(20_000, int))
+    distribution = scipy.stats.truncnorm(-half, half, loc=0.5, scale=scale)
+    assert scipy.stats.kstest(u, distribution.cdf).pvalue > 1e-3
+
+
+def test_the_bits_of_the_variational_bound_are_those_of_the_flow_for_the_exact_denoiser():
+    sde, quantization = sj.VP(), sj.Quantization(2**12, -4.0, 4.0)
+    denoise = sj.exact.GaussianDenoiser(sde, 0.3, 0.2)
+    image = np.array([1800, 2300, 2100])
+
+    def bits(key, **settings):
+        return sj.bits_per_dim(key, sde, denoise, image, quantization, start=1e-5, **settings)
+
+    keys = jax.random.split(jax.random.key(0), 400)
+    bound = jax.jit(jax.vmap(lambda key: bits(key, bound=sj.elbo)))(keys)
+    flow = jax.jit(lambda key: bits(key, divergence=sj.Exact()))(keys[0])
+    errors = np.asarray(bound.value) - float(flow.value)
+    assert abs(errors.mean()) < 4 * errors.std() / 20 + 1e-3
+    np.testing.assert_allclose(np.mean(np.asarray(bound.standard_error) ** 2), errors.var(), rtol=0.25)
+    assert np.all(bound.evaluations == 64)
+
+
+def test_what_makes_no_bits_is_refused():
+    with pytest.raises(sj.InputError, match="expected scale > 0"):
+        sj.TruncatedNormal(0.0)
+    with pytest.raises(RuntimeError, match=r"expected u in \[0, 1\]"):
+        draws(sj.Variational(lambda key, image: (image + 2.0, 0.0)), 1)
+    with pytest.raises(sj.InputError, match="expected no divergence and no tolerance beside it"):
+        sj.bits_per_dim(
+            jax.random.key(0), sj.VP(), lambda x, t: x, IMAGE, QUANTIZATION, divergence=sj.Exact(), bound=sj.elbo
+        )
