@@ -84,6 +84,42 @@ class WrongPriorDraw(sj.VE):
         return super().prior_sample(key, shape) + 25.0
 
 
+@sj.path
+class WrongOffset(sj.VE):
+    def offset(self, t):
+        return 0.1 + t
+
+
+@sj.path
+class WrongSpeed(sj.VE):
+    def offset(self, t):
+        return t
+
+    def drift(self, x, t):
+        return 0.0 * x
+
+
+@sj.path
+class WrongCentre(sj.VP):
+    def offset(self, t):
+        return t
+
+    def drift(self, x, t):
+        return self.rates(t)[0] * x + 1
+
+
+@sj.path
+class WrongVolume(sj.Transformed):
+    def log_volume(self, data):
+        return -super().log_volume(data)
+
+
+@sj.path
+class WrongData(sj.Transformed):
+    def to_data(self, x0):
+        return jnp.exp(-x0)
+
+
 @pytest.mark.parametrize(
     ("path", "law"),
     [
@@ -98,6 +134,11 @@ class WrongPriorDraw(sj.VE):
         (WrongInverse(), "time_of inverts log_snr"),
         (WrongPrior(), "density of N"),
         (WrongPriorDraw(), "prior_sample .* has mean 0"),
+        (WrongOffset(), "the offset is 0 at t = 0"),
+        (WrongSpeed(), "the drift at the offset is its derivative"),
+        (WrongCentre(), "the drift at the offset|the drift is f"),
+        (WrongVolume(sj.VE(), sj.Log()), "log_volume is log"),
+        (WrongData(sj.VE(), sj.Log()), "from_data undoes to_data"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -58,7 +58,7 @@ def _over(sde: GaussianPath, name: str, *times: ArrayLike) -> list[np.ndarray]:
 def _shape(sde: GaussianPath) -> tuple[int, ...]:
     """Return the shape of the smallest x that the schedule broadcasts against."""
     shapes = jax.eval_shape(lambda t: (sde.log_alpha(t), sde.variance(t), sde.offset(t), sde.prior_mean()), 0.5)
-    return jnp.broadcast_shapes(*(value.shape for value in shapes))
+    return np.broadcast_shapes(*(value.shape for value in shapes))
 
 
 def _require(law: str, times: ArrayLike, got: ArrayLike, expected: ArrayLike = True, slack: ArrayLike = 0.0) -> None:
