@@ -1,4 +1,4 @@
-"""The command line: `sde-jax train | sample | likelihood | report | run | doctor`."""
+"""The command line: `sde-jax train | sample | likelihood | report | run | certify | doctor`."""
 
 import argparse
 import io
@@ -96,6 +96,10 @@ def _parser() -> argparse_flags.ArgumentParser:
     sub = command("report", "write one HTML page about a run")
     _workdir(sub)
     sub.add_argument("--output", type=_path, help="default WORKDIR/report.html")
+    sub = command("certify", "measure every sampler's order, likelihoods and conversions against closed forms")
+    sub.add_argument("--only", default="", metavar="REGEX", help="laws whose name matches, like 'mixture: DDIM on VP'")
+    sub.add_argument("--recorded", type=_path, metavar="FOLDER", help="values recorded from the official code (.npz)")
+    _json(sub)
     command("doctor", "print versions, devices and what is missing")
     return parser
 
@@ -159,7 +163,7 @@ def _run(flags: argparse.Namespace) -> NoReturn:
 
 def _dispatch(flags: argparse.Namespace) -> int:
     _prepare()
-    from sde_jax.commands import doctor, everything, likelihood, report, sample, settings, train
+    from sde_jax.commands import certify, doctor, everything, likelihood, report, sample, settings, train
 
     if flags.command in ("train", "run"):
         experiment = settings.resolve(flags.config, flags.overrides)
@@ -177,6 +181,8 @@ def _dispatch(flags: argparse.Namespace) -> int:
     if flags.command == "report":
         print(report.run(flags.workdir, flags.output))
         return 0
+    if flags.command == "certify":
+        return certify.run(flags.only, flags.recorded, flags.json)
     return doctor.run()
 
 

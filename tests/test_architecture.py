@@ -17,7 +17,9 @@ RANKS = [
     {"sampling", "likelihood", "objective", "guidance"},
     {"training", "checkpoints"},
     {"report", "experiment"},
-    {"testing", "recorded", "commands"},
+    {"testing", "recorded"},
+    {"certificate"},
+    {"commands"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -10,8 +10,12 @@ float64, and nothing is random: the same part passes or fails every time.
 from sde_jax.testing.moments import Moments as Moments
 from sde_jax.testing.moments import marginal as marginal
 from sde_jax.testing.moments import moments as moments
+from sde_jax.testing.orders import GAUSSIAN as GAUSSIAN
+from sde_jax.testing.orders import MIXTURE as MIXTURE
 from sde_jax.testing.orders import Order as Order
+from sde_jax.testing.orders import Target as Target
 from sde_jax.testing.orders import check_solver as check_solver
+from sde_jax.testing.orders import draws_noise as draws_noise
 from sde_jax.testing.orders import flow_order as flow_order
 from sde_jax.testing.orders import weak_order as weak_order
 from sde_jax.testing.processes import check_sde as check_sde

@@ -32,7 +32,8 @@ class Target(NamedTuple):
     variances: Float[np.ndarray, "k n"]
 
 
-GAUSSIAN = Target(np.ones(1), np.array([[0.5, -1.0]]), np.array([[0.5, 0.15]]))
+GAUSSIAN = Target(np.array([0.5, 0.5]), np.array([[0.5, -1.0]] * 2), np.array([[0.5, 0.15]] * 2))
+"""In two equal parts, so that what is compiled for a mixture serves it too."""
 MIXTURE = Target(np.array([0.4, 0.6]), np.array([[1.0, -0.5], [-1.0, 0.3]]), np.array([[0.2, 0.1], [0.1, 0.3]]))
 
 

@@ -5,17 +5,9 @@ import numpy as np
 import pytest
 
 import sde_jax as sj
-from sde_jax.testing import check_solver
 
 MEAN, COVARIANCE = np.array([0.5, -1.0]), np.array([[0.4, 0.15], [0.15, 0.2]])
 KEY = jax.random.key(0)
-
-
-@pytest.mark.parametrize(
-    ("sde", "end"), [(sj.VP(), 0.1), (sj.SubVP(), 0.2), (sj.VE(sigma_min=0.1, sigma_max=3.0), 0.2)], ids=str
-)
-def test_heun_is_of_second_order(sde, end):
-    check_solver(sj.sampling.Heun(), sde=sde)
 
 
 @pytest.mark.parametrize(("sde", "last"), [(sj.VP(), 1), (sj.VE(), 2)], ids=str)

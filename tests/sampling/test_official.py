@@ -21,7 +21,7 @@ from sde_jax.sampling import (
     grids,
 )
 from sde_jax.sde import DDPM, SMLD
-from sde_jax.testing import check_solver, marginal, moments
+from sde_jax.testing import marginal, moments
 
 PATHS = [sj.VP(), sj.SubVP(), sj.VE()]
 MEAN, COVARIANCE = np.array([0.5, -1.0]), np.array([[0.4, 0.15], [0.15, 0.2]])
@@ -140,11 +140,6 @@ def test_the_identity_leaves_x_as_it_is_and_only_corrections_cost_evaluations():
         step = step_of(solver, sj.VP(), 0.4, 0.3)
         assert np.array_equal(step.x, 2 * MEAN) == (calls == 0)
         assert step.evaluations == calls
-
-
-@pytest.mark.slow
-def test_the_identity_converges_to_nothing():
-    check_solver(Identity(), order=Identity().convergence_order)
 
 
 def test_the_official_grid_starts_a_step_at_each_of_its_times_and_ends_at_data():

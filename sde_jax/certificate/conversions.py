@@ -1,0 +1,102 @@
+"""Every translation and back."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sde_jax.certificate.finding import Finding, Law
+from sde_jax.certificate.parts import PATHS
+from sde_jax.ode import Tolerance
+from sde_jax.prediction import (
+    EDM,
+    X0,
+    Epsilon,
+    Parameterization,
+    ScoreFunction,
+    V,
+    Velocity,
+    at_equal_log_snr,
+    denoiser,
+    denoiser_of,
+    score_of,
+)
+from sde_jax.prediction.exact import MixtureDenoiser
+from sde_jax.sampling import decode, encode
+from sde_jax.sde import VP, GaussianPath
+from sde_jax.testing import MIXTURE
+from sde_jax.typing import Array, Denoiser, Time
+
+TIMES = np.linspace(0.05, 0.95, 19)
+PARAMETERIZATIONS: dict[str, Parameterization] = {
+    "epsilon": Epsilon(),
+    "x0": X0(),
+    "v": V(),
+    "velocity": Velocity(),
+    "score": ScoreFunction(),
+    "EDM": EDM(),
+}
+
+
+def conversions() -> Iterator[Law]:
+    """Yield the largest relative error of every round trip, in float64."""
+    law = "round trip"
+    for on, sde in PATHS.items():
+        for part, parameterization in PARAMETERIZATIONS.items():
+            yield Law(f"{law}: {part} on {on}", partial(_network, law, part, parameterization, on, sde))
+        yield Law(f"{law}: score on {on}", partial(_score, law, "denoiser, score", on, sde))
+        yield Law(f"{law}: equal log-SNR on {on}", partial(_resampled, law, "VP at equal log-SNR", on, sde))
+        yield Law(f"{law}: encode, decode on {on}", partial(_coded, law, "encode, decode", on, sde))
+
+
+def _difference(sde: GaussianPath, ours: Denoiser, theirs: Denoiser) -> float:
+    """Return the largest difference of two denoisers over times and x drawn at them, relative to the data's scale."""
+
+    def at(t: Time, z: Array) -> Array:
+        x = sde.offset(t) + jnp.hypot(sde.alpha(t), sde.sigma(t)) * z
+        return jnp.abs(ours(x, t) - theirs(x, t))
+
+    z = jax.random.normal(jax.random.key(0), (len(TIMES), 2))
+    return float(jax.jit(jax.vmap(at))(jnp.asarray(TIMES), z).max())
+
+
+def _network(law: str, part: str, parameterization: Parameterization, on: str, sde: GaussianPath) -> Finding:
+    """What the network would have to say for the exact denoiser, made a denoiser again."""
+    with jax.enable_x64(True):
+        exact = MixtureDenoiser(sde, *MIXTURE)
+
+        def again(x: Array, t: Time) -> Array:
+            c = parameterization.coefficients(sde, t)
+            output = (exact(x, t) - c.skip * (x - sde.offset(t))) / c.out
+            return denoiser(lambda *_: output, sde, parameterization)(x, t)
+
+        return Finding(law, part, on, _difference(sde, again, exact), 1e-10)
+
+
+def _score(law: str, part: str, on: str, sde: GaussianPath) -> Finding:
+    with jax.enable_x64(True):
+        exact = MixtureDenoiser(sde, *MIXTURE)
+        gradient = denoiser_of(jax.grad(exact.log_prob), sde)
+        error = _difference(sde, denoiser_of(score_of(exact, sde), sde), exact)
+        return Finding(law, part, on, max(error, _difference(sde, gradient, exact)), 1e-8)
+
+
+def _resampled(law: str, part: str, on: str, sde: GaussianPath) -> Finding:
+    with jax.enable_x64(True):
+        there = at_equal_log_snr(MixtureDenoiser(sde, *MIXTURE), sde, VP())
+        error = _difference(VP(), there, MixtureDenoiser(VP(), *MIXTURE))
+        return Finding(law, part, on, error, 1e-8)
+
+
+def _coded(law: str, part: str, on: str, sde: GaussianPath) -> Finding:
+    with jax.enable_x64(True):
+        exact, tight = MixtureDenoiser(sde, *MIXTURE), Tolerance(1e-9, 1e-9, 100_000)
+        x = jax.random.normal(jax.random.key(0), (8, 2))
+
+        def trip(x: Array) -> Array:
+            latent = encode(sde, exact, x, tolerance=tight, start=1e-3).x
+            return decode(sde, exact, latent, tolerance=tight, start=1e-3).x
+
+        return Finding(law, part, on, float(jnp.abs(jax.jit(jax.vmap(trip))(x) - x).max()), 1e-6)

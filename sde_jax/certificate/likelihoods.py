@@ -1,0 +1,112 @@
+"""Likelihoods beside closed forms."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sde_jax.certificate.finding import Finding, Law
+from sde_jax.certificate.parts import PATHS
+from sde_jax.likelihood import Divergence, Exact, Hutchinson, HutchPP, XTrace, elbo, log_likelihood
+from sde_jax.ode import Tolerance
+from sde_jax.prediction.exact import MixtureDenoiser
+from sde_jax.sde import GaussianPath
+from sde_jax.testing import GAUSSIAN, MIXTURE, Target
+from sde_jax.typing import Array
+
+START, NUMBERS, EXAMPLES = 1e-3, 6, 16
+TARGETS = {"Gaussian": GAUSSIAN, "mixture": MIXTURE}
+ESTIMATORS: dict[str, Divergence] = {"Hutchinson": Hutchinson(16), "Hutch++": HutchPP(3), "XTrace": XTrace(4)}
+SIGMAS = 4.0
+"""How many standard errors of the mean over the examples an unbiased estimate may be off."""
+
+
+def likelihoods() -> Iterator[Law]:
+    """Yield the error of the exact trace in float32, and of every estimate in units of its own standard error."""
+    for on, sde in PATHS.items():
+        for target in TARGETS:
+            law = "likelihood in float32, bits/dim"
+            yield Law(f"{law}: {target} on {on}", partial(_exact, law, target, on, sde))
+        for part, estimator in ESTIMATORS.items():
+            law = "likelihood, standard errors"
+            yield Law(f"{law}: {part} on {on}", partial(_estimate, law, part, estimator, on, sde))
+        if not np.isfinite(float(sde.log_snr(1.0))):
+            continue  # the bound's times are uniform in log-SNR
+        law, part = "ELBO, standard errors", "ELBO"
+        yield Law(f"{law}: {part} on {on}", partial(_bound, law, part, on, sde))
+
+
+def _target(name: str) -> Target:
+    """Return the target in six dimensions."""
+    weights, means, variances = TARGETS[name]
+    return Target(weights, np.tile(means, NUMBERS // 2), np.tile(variances, NUMBERS // 2))
+
+
+def _data(target: Target) -> np.ndarray:
+    random = np.random.default_rng(0)
+    k = random.choice(len(target.weights), EXAMPLES, p=target.weights)
+    return target.means[k] + np.sqrt(target.variances[k]) * random.normal(size=(EXAMPLES, NUMBERS))
+
+
+def _nats(sde: GaussianPath, oracle: MixtureDenoiser, latent: Array, x: Array) -> Array:
+    """Return the model's log-density: the exact flow carries p_start to p_1, but the model starts from its prior."""
+    return oracle.log_prob(x, START) + sde.prior_log_prob(latent) - oracle.log_prob(latent, 1.0)
+
+
+def _exact(law: str, part: str, on: str, sde: GaussianPath) -> Finding:
+    target = _target(part)
+    x = _data(target)
+
+    def flow(tolerance: float) -> tuple[Array, Array]:
+        def one(x: Array) -> tuple[Array, Array]:
+            result = log_likelihood(
+                jax.random.key(0),
+                sde,
+                MixtureDenoiser(sde, *target),
+                x,
+                divergence=Exact(),
+                tolerance=Tolerance(tolerance, tolerance),
+                start=START,
+            )
+            return result.value, result.latent
+
+        return jax.jit(jax.vmap(one))(jnp.asarray(x))
+
+    with jax.enable_x64(False):
+        ours, _ = flow(1e-5)
+    with jax.enable_x64(True):
+        _, latent = flow(1e-9)
+        exact = jax.vmap(partial(_nats, sde, MixtureDenoiser(sde, *target)))(latent, jnp.asarray(x))
+    error = np.abs(np.asarray(ours, float) - np.asarray(exact)).max() / (NUMBERS * np.log(2))
+    return Finding(law, part, on, float(error), 1e-4)
+
+
+def _estimate(law: str, part: str, estimator: Divergence, on: str, sde: GaussianPath) -> Finding:
+    """Return the mean error of the estimate over its own standard error, over many probes of one example each."""
+    with jax.enable_x64(True):
+        target = _target("mixture")
+        oracle, x = MixtureDenoiser(sde, *target), jnp.asarray(_data(target))
+
+        def one(key: Array, x: Array) -> tuple[Array, Array]:
+            arguments = (key, sde, oracle, x)
+            result = log_likelihood(*arguments, divergence=estimator, tolerance=Tolerance(1e-6, 1e-6), start=START)
+            return result.value - _nats(sde, oracle, result.latent, x), result.standard_error
+
+        errors, deviations = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), EXAMPLES), x)
+    return Finding(law, part, on, float(abs(errors.sum()) / jnp.sqrt((deviations**2).sum())), SIGMAS)
+
+
+def _bound(law: str, part: str, on: str, sde: GaussianPath) -> Finding:
+    """Return by how many standard errors the bound lies above the exact log-density, on average over examples."""
+    with jax.enable_x64(True):
+        target = _target("Gaussian")
+        oracle, x = MixtureDenoiser(sde, *target), jnp.asarray(_data(target))
+
+        def one(key: Array, x: Array) -> tuple[Array, Array]:
+            bound = elbo(key, sde, oracle, x, start=START)
+            return bound.value - oracle.log_prob(x, 0.0), bound.standard_error
+
+        gaps, deviations = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), EXAMPLES), x)
+    return Finding(law, part, on, float(gaps.sum() / jnp.sqrt((deviations**2).sum())), SIGMAS)

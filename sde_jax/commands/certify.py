@@ -1,0 +1,44 @@
+"""`sde-jax certify`: our laws, run again where you are."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from sde_jax.certificate import Finding, conversions, likelihoods, orders, table
+from sde_jax.errors import InputError
+from sde_jax.recorded import compare
+
+
+def run(only: str, recorded: Path | None, as_json: bool) -> int:
+    """Print the findings whose names match a pattern; return 0 where all promises are kept, 1 otherwise.
+
+    Raises `InputError` for a pattern that is none or that matches nothing, and for a folder that is not there.
+    """
+    try:
+        wanted = re.compile(only, re.IGNORECASE)
+    except re.error as error:
+        raise InputError(f"--only={only}: expected a regular expression ({error})") from error
+    if recorded is not None and not recorded.is_dir():
+        raise InputError(f"--recorded={recorded}: no such folder; expected one of recorded .npz files")
+    laws = [law for law in (*orders(), *likelihoods(), *conversions()) if wanted.search(law.name)]
+    findings = [law.find() for law in tqdm(laws, desc="certify", unit="law", disable=None)]
+    findings += [f for f in _recorded(recorded) if wanted.search(f.name)]
+    if not findings:
+        raise InputError(f"--only={only}: matches no law; names are like 'order, mixture: DDIM on VP'")
+    short = [f for f in findings if not f.holds]
+    if as_json:
+        print(json.dumps([{**f._asdict(), "holds": f.holds} for f in findings]))
+    else:
+        print(table(findings))
+        print(f"\n{len(findings) - len(short)} of {len(findings)} promises kept")
+        for f in short:
+            print(f"falls short: {f.name}: {f.measured:.3g}, promised {'>=' if f.at_least else '<='} {f.bound:.3g}")
+    return 1 if short else 0
+
+
+def _recorded(folder: Path | None) -> Iterator[Finding]:
+    for name, difference, tolerance in compare(folder) if folder else []:
+        yield Finding("relative difference from the official code", name, "", difference, tolerance)
