@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm import tqdm
@@ -24,7 +25,9 @@ def run(only: str, recorded: Path | None, as_json: bool) -> int:
     if recorded is not None and not recorded.is_dir():
         raise InputError(f"--recorded={recorded}: no such folder; expected one of recorded .npz files")
     laws = [law for law in (*orders(), *likelihoods(), *conversions()) if wanted.search(law.name)]
-    findings = [law.find() for law in tqdm(laws, desc="certify", unit="law", disable=None)]
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda law: law.find(), laws)
+        findings = list(tqdm(found, total=len(laws), desc="certify", unit="law", disable=None))
     findings += [f for f in _recorded(recorded) if wanted.search(f.name)]
     if not findings:
         raise InputError(f"--only={only}: matches no law; names are like 'order, mixture: DDIM on VP'")

@@ -87,12 +87,17 @@ class NoiseGrid(abc.ABC):
             if points < 2:
                 raise InputError(f"{self} in {steps} steps: expected {steps + 2 - points} or more")
             rho = self.between(self.largest if head else first, self.smallest if tail else last, points)
-            inside = np.array(jax.vmap(sde.time_of)(jnp.asarray(-np.log(rho))), float)
+            inside = np.array(_times_of(sde, jnp.asarray(-np.log(rho))), float)
         if not head:
             inside[0] = start
         if not tail:
             inside[-1] = end
         return np.concatenate([head, inside, tail])
+
+
+@jax.jit
+def _times_of(sde: GaussianPath, log_snr: Float[Array, " n"]) -> Float[Array, " n"]:
+    return jax.vmap(sde.time_of)(log_snr)
 
 
 @dataclass(frozen=True)

@@ -77,10 +77,7 @@ def flow_order(
     with jax.enable_x64(True):
         sde = Centred(sde)
         start, end = ends(sde)
-        x = sde.sigma(start) * jax.random.normal(jax.random.key(0), (8, target.means.shape[-1]))
-        denoise, tight = MixtureDenoiser(sde, *target), ProbabilityFlow(Tolerance(1e-12, 1e-12, 10**5))
-        whole, key = jnp.array([start, end]), jax.random.key(0)
-        exact = jax.vmap(lambda x: tight.solve(key, x, whole, 0, sde=sde, denoise=denoise).x)(x)
+        x, exact = _carried(sde, target, start, end)
         errors = []
         for n in steps:
             grid = cast(Array, solver.spacing.times(sde, n, end, start))
@@ -89,6 +86,15 @@ def flow_order(
                 y, state = _advance(solver, sde, target, y, t, s, state)
             errors.append(float(jnp.sqrt(jnp.mean((y - exact) ** 2))))
     return _order(steps, errors)
+
+
+@jax.jit
+def _carried(sde: GaussianPath, target: Target, start: Time, end: Time) -> tuple[Array, Array]:
+    """Return starting points, and where the flow takes them."""
+    x = sde.sigma(start) * jax.random.normal(jax.random.key(0), (8, target.means.shape[-1]))
+    flow, grid = ProbabilityFlow(Tolerance(1e-12, 1e-12, 10**5)), jnp.stack([start, end])
+    denoise, key = MixtureDenoiser(sde, *target), jax.random.key(0)
+    return x, jax.vmap(lambda x: flow.solve(key, x, grid, 0, sde=sde, denoise=denoise).x)(x)
 
 
 @partial(jax.jit, static_argnums=0)
