@@ -10,10 +10,10 @@ import numpy as np
 from sde_jax.codec import decode, encode
 from sde_jax.data import Dataset, Digits
 from sde_jax.errors import InputError
-from sde_jax.likelihood import Divergence, Hutchinson
+from sde_jax.likelihood import Dequantizer, Divergence, Hutchinson, UniformCell
 from sde_jax.nn import MLP, Architecture
 from sde_jax.objective import Objective as Objective
-from sde_jax.ode import Tolerance
+from sde_jax.ode import Method, Tolerance, Tsit5
 from sde_jax.sampling import PredictorCorrector, ProbabilityFlow, Solver, Spacing, grids
 from sde_jax.sde import VP, GaussianPath
 from sde_jax.training import Adam, ExponentialAverage
@@ -66,18 +66,24 @@ class Sampler:
 class Scoring:
     """How held-out data are scored in bits per dimension.
 
-    passes: draws of dequantisation and probes for every image; batch_size: images at once; start: the time that data
-    are taken to be at. Raises `InputError` where a field is out of range.
+    By the probability flow, solved by `solver` to `tolerance`, with the trace of `divergence`; and by the variational
+    bound too, from `elbo_strata` pairs of times, where these are not 0. passes: draws of dequantisation and probes for
+    every image; batch_size: images at once; start: the time that data are taken to be at. Raises `InputError` where a
+    field is out of range.
     """
 
     divergence: Divergence = field(default_factory=Hutchinson)
     tolerance: Tolerance = field(default_factory=Tolerance)
+    solver: Method = field(default_factory=Tsit5)
+    dequantizer: Dequantizer = field(default_factory=UniformCell)
+    elbo_strata: int = 0
     start: float = 1e-5
     passes: int = 1
     batch_size: int = 128
 
     def __post_init__(self):
         _at_least(self, 1, "passes", "batch_size")
+        _at_least(self, 0, "elbo_strata")
         if not 0 < self.start < 1:
             raise InputError(f"start = {self.start}: expected 0 < start < 1")
 

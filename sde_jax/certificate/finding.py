@@ -4,11 +4,28 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 
-class Finding(NamedTuple):
-    """What a law was found to be: `measured`, and the `bound` that it is promised to reach or to stay below.
+class Law(NamedTuple):
+    """A statement about a part: which law, what is held to it, on what, and how it is found out."""
 
-    law, part, on: the law, what is held to it, and on what; at_least: whether the bound is a lower one.
-    """
+    law: str
+    part: str
+    on: str
+    measure: Callable[[], float]
+    bound: float
+    at_least: bool = False
+
+    @property
+    def name(self) -> str:
+        """The law, the part and what it is held on, for a reader and for a filter."""
+        return f"{self.law}: {self.part} on {self.on}"
+
+    def find(self) -> "Finding":
+        """Return what it is found to be."""
+        return Finding(self.law, self.part, self.on, self.measure(), self.bound, self.at_least)
+
+
+class Finding(NamedTuple):
+    """What a law was found to be: `measured`, and the `bound` that it is promised to reach or to stay below."""
 
     law: str
     part: str
@@ -21,15 +38,3 @@ class Finding(NamedTuple):
     def holds(self) -> bool:
         """Whether the promise is kept; a number that is not one keeps none."""
         return self.measured >= self.bound if self.at_least else self.measured <= self.bound
-
-    @property
-    def name(self) -> str:
-        """The law, the part and what it is held on, for a reader and for a filter."""
-        return f"{self.law}: {self.part} on {self.on}" if self.on else f"{self.law}: {self.part}"
-
-
-class Law(NamedTuple):
-    """A finding that is still to be made: its name, and how to make it."""
-
-    name: str
-    find: Callable[[], Finding]

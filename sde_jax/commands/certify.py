@@ -1,6 +1,7 @@
 """`sde-jax certify`: our laws, run again where you are."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,10 +26,10 @@ def run(only: str, recorded: Path | None, as_json: bool) -> int:
     if recorded is not None and not recorded.is_dir():
         raise InputError(f"--recorded={recorded}: no such folder; expected one of recorded .npz files")
     laws = [law for law in (*orders(), *likelihoods(), *conversions()) if wanted.search(law.name)]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(lambda law: law.find(), laws)
         findings = list(tqdm(found, total=len(laws), desc="certify", unit="law", disable=None))
-    findings += [f for f in _recorded(recorded) if wanted.search(f.name)]
+    findings += [f for f in _recorded(recorded) if wanted.search(f"{f.law}: {f.part}")]
     if not findings:
         raise InputError(f"--only={only}: matches no law; names are like 'order, mixture: DDIM on VP'")
     short = [f for f in findings if not f.holds]
@@ -38,7 +39,8 @@ def run(only: str, recorded: Path | None, as_json: bool) -> int:
         print(table(findings))
         print(f"\n{len(findings) - len(short)} of {len(findings)} promises kept")
         for f in short:
-            print(f"falls short: {f.name}: {f.measured:.3g}, promised {'>=' if f.at_least else '<='} {f.bound:.3g}")
+            promise = f"{'>=' if f.at_least else '<='} {f.bound:.3g}"
+            print(f"falls short: {f.law}: {f.part} on {f.on}: {f.measured:.3g}, promised {promise}")
     return 1 if short else 0
 
 

@@ -1,7 +1,8 @@
 """`sde-jax likelihood`: held-out data in bits per dimension."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,11 +17,11 @@ from sde_jax.commands.workdir import Model, Workdir, failures_reported, load
 from sde_jax.data import Source, in_order
 from sde_jax.errors import InputError
 from sde_jax.experiment import Scoring
-from sde_jax.likelihood import BitsPerDim, bits_per_dim
+from sde_jax.likelihood import BitsPerDim, bits_per_dim, elbo
 from sde_jax.objective import Simple, by_noise_level
 from sde_jax.ode import Tolerance
 from sde_jax.training import by_example, data_mesh
-from sde_jax.typing import Array, Key, Params
+from sde_jax.typing import Array, Denoiser, Key, Params
 
 NOISE_LEVELS = 24
 
@@ -38,8 +39,8 @@ def run(directory: Path, limit: int | None, seed: int, coarser: float = 10.0) ->
     """Score the held-out images of a run (the first `limit`, or all); write JSON and NPZ; return what the JSON says.
 
     The standard error is that of the mean over images. `tolerance_change` is how much the figure moves when the
-    solver's tolerance is `coarser` times coarser, on the same draws. Raises `RunError` where the solver does not
-    reach its tolerance.
+    solver's tolerance is `coarser` times coarser, on the same draws; the variational bound is given where the config
+    asks for it. Raises `RunError` where the solver does not reach its tolerance.
     """
     workdir, mesh = Workdir(directory), data_mesh()
     record = workdir.read_record()
@@ -53,12 +54,14 @@ def run(directory: Path, limit: int | None, seed: int, coarser: float = 10.0) ->
         raise InputError(f"{directory}: its data hold nothing out to score; see config.data")
     began = time.monotonic()
     with failures_reported():
-        fine = score(model, source, total, settings.tolerance, seed)
+        fine = score(model, source, total, seed, by_flow(model, settings.tolerance))
         seconds = time.monotonic() - began
-        rough = score(model, source, total, _coarser(settings.tolerance, coarser), seed)
+        rough = score(model, source, total, seed, by_flow(model, _coarser(settings.tolerance, coarser)))
+        bounds = score(model, source, total, seed, by_elbo(model)).bits if settings.elbo_strata else None
     log_snr, losses = noise_levels(model, source, min(total, 1024), seed)
     facts = {
         **_summary(fine, rough, settings),
+        **({} if bounds is None else _mean("elbo_bits_per_dim", bounds)),
         "num_examples": limit,
         "checkpoint_step": model.step,
         "seed": seed,
@@ -80,41 +83,65 @@ def _coarser(tolerance: Tolerance, factor: float) -> Tolerance:
 
 
 def _summary(fine: Scores, rough: Scores, settings: Scoring) -> dict[str, Any]:
-    images = len(fine.bits)
     return {
-        "bits_per_dim": float(np.mean(fine.bits)),
-        "bits_per_dim_standard_error": float(np.std(fine.bits, ddof=1) / np.sqrt(images)) if images > 1 else None,
+        **_mean("bits_per_dim", fine.bits),
         "tolerance_change": float(np.mean(rough.bits) - np.mean(fine.bits)),
         "rtol": settings.tolerance.rtol,
         "atol": settings.tolerance.atol,
         "function_evaluations": float(np.mean(fine.evaluations)),
-        "images": images,
+        "images": len(fine.bits),
         "passes": settings.passes,
         "settings": encode(settings),
     }
 
 
-def score(model: Model, source: Source, total: int, tolerance: Tolerance, seed: int) -> Scores:
-    """Return the scores of the first `total` images of a source, every one counted once a pass."""
-    experiment, mesh = model.record.experiment, data_mesh()
+def _mean(name: str, bits: np.ndarray) -> dict[str, float | None]:
+    error = float(np.std(bits, ddof=1) / np.sqrt(len(bits))) if len(bits) > 1 else None
+    return {name: float(np.mean(bits)), f"{name}_standard_error": error}
+
+
+class Rule(NamedTuple):
+    """How one image is scored, and what to call it while that goes on."""
+
+    name: str
+    bits: Callable[[Key, Denoiser, Array], BitsPerDim]
+
+
+def by_flow(model: Model, tolerance: Tolerance) -> Rule:
+    """Return the rule of the probability flow, solved to a tolerance."""
+    experiment, quantization = model.record.experiment, model.record.quantization
     settings = experiment.likelihood
+    rule = partial(
+        bits_per_dim,
+        divergence=settings.divergence,
+        tolerance=tolerance,
+        solver=settings.solver,
+        start=settings.start,
+        dequantizer=settings.dequantizer,
+    )
+    return Rule(f"likelihood, rtol {tolerance.rtol:g}", lambda k, d, x: rule(k, experiment.sde, d, x, quantization))
+
+
+def by_elbo(model: Model) -> Rule:
+    """Return the rule of the variational bound."""
+    experiment, quantization = model.record.experiment, model.record.quantization
+    settings = experiment.likelihood
+    bound = partial(elbo, strata=settings.elbo_strata)
+    rule = partial(bits_per_dim, bound=bound, start=settings.start, dequantizer=settings.dequantizer)
+    return Rule("variational bound", lambda k, d, x: rule(k, experiment.sde, d, x, quantization))
+
+
+def score(model: Model, source: Source, total: int, seed: int, rule: Rule) -> Scores:
+    """Return the scores of the first `total` images of a source, every one counted once a pass."""
+    settings, mesh = model.record.experiment.likelihood, data_mesh()
 
     def one(params: Params, key: Key, image: Array) -> BitsPerDim:
-        return bits_per_dim(
-            key,
-            experiment.sde,
-            model.denoiser(params),
-            image,
-            model.record.quantization,
-            divergence=settings.divergence,
-            tolerance=tolerance,
-            start=settings.start,
-        )
+        return rule.bits(key, model.denoiser(params), image)
 
     batched = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
     rows = -(-min(settings.batch_size, total) // mesh.size) * mesh.size
     draws = []
-    with tqdm(total=total * settings.passes, desc=f"likelihood, rtol {tolerance.rtol:g}", unit="image") as bar:
+    with tqdm(total=total * settings.passes, desc=rule.name, unit="image") as bar:
         for pass_ in range(settings.passes):
             root = jax.random.fold_in(jax.random.key(seed), pass_)
             parts = []
@@ -142,8 +169,10 @@ def noise_levels(model: Model, source: Source, total: int, seed: int) -> tuple[n
     """Return (ln(alpha^2 / sigma^2), mean squared error of epsilon), evenly in the former, on held-out images."""
     experiment = model.record.experiment
     images = np.concatenate([images[:count] for images, _, count in _padded(source, total, min(total, 256))])
-    low, high = experiment.sde.log_snr(1.0), experiment.sde.log_snr(experiment.likelihood.start)
-    half_log_snr = jnp.linspace(low, high, NOISE_LEVELS)
+    start = experiment.likelihood.start
+    ends = (experiment.sde.log_snr(t) for t in (1.0, 1 - start, start))
+    last, inside, high = (jnp.mean(end) for end in ends)
+    half_log_snr = jnp.linspace(jnp.where(jnp.isfinite(last), last, inside), high, NOISE_LEVELS)
     times = jax.vmap(experiment.sde.time_of)(half_log_snr)
     first, second = jax.random.split(jax.random.key(seed))
 

@@ -11,7 +11,7 @@ from sde_jax.errors import InputError
 from sde_jax.likelihood.dequantize import Dequantizer, Quantization, UniformCell
 from sde_jax.likelihood.divergence import Divergence
 from sde_jax.likelihood.flow import log_likelihood
-from sde_jax.ode import Tolerance
+from sde_jax.ode import Method, Tolerance
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key
 
@@ -37,6 +37,7 @@ def bits_per_dim(
     *,
     divergence: Divergence | None = None,
     tolerance: Tolerance | None = None,
+    solver: Method | None = None,
     start: float = 1e-5,
     dequantizer: Dequantizer | None = None,
     bound: Callable[..., Any] | None = None,
@@ -47,15 +48,16 @@ def bits_per_dim(
     unless `dequantizer` says otherwise: its mean over draws bounds the bits per dimension of the discrete model from
     above (Theis et al. 2016, eq. 10 ff.). n counts the image's numbers. log p is `log_likelihood`, or `bound`, such
     as `elbo`: a function (key, sde, denoise, x, start=start) whose result has value, standard_error and evaluations.
-    Arguments and errors as in these; raises `InputError` for a divergence or tolerance beside a bound.
+    Arguments and errors as in these; raises `InputError` for a divergence, tolerance or solver beside a bound.
     """
-    if bound is not None and (divergence is not None or tolerance is not None):
-        raise InputError("bits_per_dim: a bound solves no ODE: expected no divergence and no tolerance beside it")
+    if bound is not None and not (divergence is tolerance is solver is None):
+        raise InputError("bits_per_dim: a bound solves no ODE: expected no divergence, tolerance or solver beside it")
     first, second = jax.random.split(key)
     u, log_q = (dequantizer or UniformCell()).fractions(first, image)
     x = quantization.place(image, u)
     if bound is None:
-        result = log_likelihood(second, sde, denoise, x, divergence=divergence, tolerance=tolerance, start=start)
+        settings: dict[str, Any] = {"divergence": divergence, "tolerance": tolerance, "solver": solver}
+        result = log_likelihood(second, sde, denoise, x, start=start, **settings)
     else:
         result = bound(second, sde, denoise, x, start=start)
     to_bits = 1 / (image.size * jnp.log(2.0))

@@ -34,6 +34,11 @@ class AdamsBashforth(Multistep):
         """The order."""
         return float(self.order)
 
+    @property
+    def draws_noise(self) -> bool:
+        """No."""
+        return False
+
     @abc.abstractmethod
     def coefficients(self, sde: GaussianPath, t: Time, s: Time, nodes: Sequence[Time]) -> list[Array]:
         """Return the b_m of the values at the times `nodes`, nodes[0] = t, for a step from t to s."""

@@ -49,6 +49,11 @@ class DDIM(Refresh):
         if not 0 <= self.eta <= 1:
             raise InputError(f"{self}: expected 0 <= eta <= 1")
 
+    @property
+    def draws_noise(self) -> bool:
+        """Where eta is not 0."""
+        return self.eta != 0
+
     def kept(self, h: Array) -> tuple[Array, Array]:
         """Return (rho, sqrt(1 - rho^2))."""
         renewed = -(self.eta**2) * jnp.expm1(-2 * h)

@@ -36,6 +36,11 @@ class EDMHeun(FixedGridSolver):
         """2: noise is raised exactly, so churn does not lower it."""
         return 2.0
 
+    @property
+    def draws_noise(self) -> bool:
+        """Where churn is not 0."""
+        return self.churn != 0
+
     def init(self, x: Array, grid: Array) -> Array:
         """Return the number of steps."""
         return jnp.asarray(len(grid) - 1)

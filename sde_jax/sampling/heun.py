@@ -25,6 +25,11 @@ class Heun(FixedGridSolver):
         """2."""
         return 2.0
 
+    @property
+    def draws_noise(self) -> bool:
+        """No."""
+        return False
+
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
     ) -> tuple[Step, Any]:

@@ -22,6 +22,11 @@ class Identity(FixedGridSolver):
         """0."""
         return 0.0
 
+    @property
+    def draws_noise(self) -> bool:
+        """No."""
+        return False
+
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
     ) -> tuple[Step, Any]:

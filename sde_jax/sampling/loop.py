@@ -60,6 +60,11 @@ class FixedGridSolver(abc.ABC):
         return 1.0
 
     @property
+    def draws_noise(self) -> bool:
+        """Whether a step draws noise; where it does not, x itself converges, and not its distribution alone."""
+        return True
+
+    @property
     def spacing(self) -> Spacing:
         """The grid that the order is claimed on."""
         return LogSNR()

@@ -42,6 +42,11 @@ class ExponentialMultistep(Multistep):
         return float(order if self.churn == 0 else min(order, 2))
 
     @property
+    def draws_noise(self) -> bool:
+        """Where churn is not 0."""
+        return self.churn != 0
+
+    @property
     def starts(self) -> int:
         """One less where the first steps are corrected."""
         return max(0, super().starts - (self.corrector_order > 0))

@@ -21,6 +21,11 @@ class ReverseDiffusion(FixedGridSolver):
     churn: float = 1.0
     discretization: Discretization = field(default_factory=ExactTransition)
 
+    @property
+    def draws_noise(self) -> bool:
+        """Where churn is not 0."""
+        return self.churn != 0
+
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
     ) -> tuple[Step, Any]:

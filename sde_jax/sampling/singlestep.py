@@ -57,6 +57,11 @@ class DPMSolverSinglestep(FixedGridSolver):
         """The order."""
         return float(self.order)
 
+    @property
+    def draws_noise(self) -> bool:
+        """No."""
+        return False
+
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
     ) -> tuple[Step, Any]:

@@ -15,7 +15,6 @@ from sde_jax.testing.orders import MIXTURE as MIXTURE
 from sde_jax.testing.orders import Order as Order
 from sde_jax.testing.orders import Target as Target
 from sde_jax.testing.orders import check_solver as check_solver
-from sde_jax.testing.orders import draws_noise as draws_noise
 from sde_jax.testing.orders import flow_order as flow_order
 from sde_jax.testing.orders import weak_order as weak_order
 from sde_jax.testing.processes import check_sde as check_sde

@@ -114,16 +114,6 @@ def _order(steps: Sequence[int], errors: Sequence[float]) -> Order:
     return Order(float(slope), tuple(steps), tuple(errors))
 
 
-def draws_noise(solver: FixedGridSolver, sde: GaussianPath) -> bool:
-    """Return whether the solver's step depends on its key."""
-    x, grid = jnp.ones(2), jnp.linspace(0.6, 0.4, 8)
-    first, second = (
-        solver.step(key, x, grid[0], grid[1], solver.init(x, grid), sde=sde, denoise=lambda x, t: x)[0].x
-        for key in jax.random.split(jax.random.key(0))
-    )
-    return not np.array_equal(first, second)
-
-
 def check_solver(
     solver: FixedGridSolver,
     order: float | None = None,
@@ -142,7 +132,7 @@ def check_solver(
     order = solver.convergence_order if order is None else order
     sde = VP() if sde is None else sde
     laws = [("the moments err by", weak_order)]
-    laws += [] if draws_noise(solver, sde) else [("on a mixture x errs by", flow_order)]
+    laws += [] if solver.draws_noise else [("on a mixture x errs by", flow_order)]
     for words, law in laws:
         found = law(solver, sde)
         if not found.measured >= order - tolerance:

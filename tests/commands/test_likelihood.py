@@ -20,7 +20,7 @@ def scored(model, count: int, batch_size: int) -> likelihood.Scores:
     record = type(model.record)(experiment, model.record.shape, model.record.levels)
     source = Arrays(np.random.default_rng(0).integers(0, 17, (4, 8, 8, 1), np.uint8))
     changed = type(model)(record, model.apply, model.params, model.step)
-    return likelihood.score(changed, source, count, experiment.likelihood.tolerance, seed=3)
+    return likelihood.score(changed, source, count, 3, likelihood.by_flow(changed, experiment.likelihood.tolerance))
 
 
 def test_an_images_score_depends_neither_on_the_batch_nor_on_how_many_are_scored(model):
@@ -46,6 +46,17 @@ def test_held_out_images_are_scored_with_a_standard_error_over_images(run, sde_j
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(likelihood, "score", lambda *_: pytest.fail("scored before the flag was looked at"))
         assert "expected" in sde_jax("likelihood", "--workdir", run, "--num_examples=0").problems[0]
+
+
+def test_one_checkpoint_is_scored_by_the_flow_and_by_the_bound_with_the_settings_of_its_config(run, sde_jax):
+    changes = ["elbo_strata=4", "solver=Bosh3", "dequantizer=TruncatedNormal", "dequantizer.scale=0.5"]
+    flags = [f"--config.likelihood.{change}" for change in changes]
+    sde_jax("train", *sde_jax.tiny, *flags, "--workdir", run).done()
+    facts = json.loads(sde_jax("likelihood", "--workdir", run, "--num_examples=2", "--json").done().out)
+    assert facts["settings"]["solver"]["type"] == "Bosh3"
+    assert facts["function_evaluations"] % 3 == 1
+    assert np.isfinite([facts["elbo_bits_per_dim"], facts["elbo_bits_per_dim_standard_error"]]).all()
+    assert facts["elbo_bits_per_dim"] != facts["bits_per_dim"]
 
 
 def test_a_solver_that_cannot_reach_its_tolerance_is_an_error_and_no_number(run, sde_jax):
