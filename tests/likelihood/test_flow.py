@@ -220,6 +220,24 @@ def test_the_derivatives_of_a_likelihood_are_those_of_its_closed_form():
     np.testing.assert_allclose(forward, product, rtol=1e-5)
 
 
+def test_one_compilation_serves_every_key_condition_and_parameter():
+    traces = []
+
+    @jax.jit
+    def score(key, sde, scale, condition, x):
+        traces.append(1)
+        # each number depends on the other, so that the probe, hence the key, matters
+        return sj.log_likelihood(key, sde, lambda x, t: condition + scale * jnp.tanh(x[::-1]), x, start=START).value
+
+    settings = KEY, sj.VP(), jnp.asarray(0.1), jnp.zeros(2), jnp.array([0.2, -0.4])
+    others = jax.random.key(5), sj.VP(beta_max=10.0), jnp.asarray(0.3), jnp.ones(2), jnp.array([0.3, 0.1])
+    first = score(*settings)
+    for n, other in enumerate(others):
+        assert abs(first - score(*settings[:n], other, *settings[n + 1 :])) > 1e-3
+    assert score(*settings) == first
+    assert len(traces) == 1
+
+
 def test_an_x_that_is_no_number_is_refused():
     denoise = sj.exact.GaussianDenoiser(sj.VP(), MEAN, COVARIANCE)
     with pytest.raises(RuntimeError, match="holds NaN or infinity: expected finite numbers"):

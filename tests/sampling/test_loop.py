@@ -104,18 +104,23 @@ def test_the_frames_are_spread_evenly_and_end_with_the_last():
     assert frames_of(100, 0).size == 0
 
 
-def test_one_compilation_serves_every_key_and_every_parameter():
+@pytest.mark.parametrize("solver", [sj.EulerMaruyama(), sj.DPMSolverMultistep(order=3)], ids=name)
+def test_one_compilation_serves_every_key_condition_and_parameter(solver):
     traces = []
 
     @jax.jit
-    def draw(keys, sde, mean):
+    def draw(keys, sde, scale, condition):
         traces.append(1)
-        return sj.sample(keys, sj.EulerMaruyama(), sde, lambda x, t: mean + 0 * x, sj.grids.uniform(3), (2,)).x
+        grid = sj.grids.uniform(5, end=0.1)
+        return sj.sample(keys, solver, sde, lambda x, t: condition + scale * jnp.tanh(x), grid, (2,)).x
 
-    first = draw(keys(2), sj.VP(), jnp.zeros(2))
-    second = draw(keys(2, seed=1), sj.VP(beta_min=0.2, beta_max=10.0), jnp.ones(2))
+    settings = keys(2), sj.VP(), jnp.asarray(0.1), jnp.zeros(2)
+    others = keys(2, seed=1), sj.VP(beta_min=0.2, beta_max=10.0), jnp.asarray(0.3), jnp.ones(2)
+    first = draw(*settings)
+    for n, other in enumerate(others):
+        assert not np.allclose(first, draw(*settings[:n], other, *settings[n + 1 :]))
+    np.testing.assert_array_equal(draw(*settings), first)
     assert len(traces) == 1
-    assert not np.allclose(first, second)
 
 
 def test_a_grid_may_be_an_argument_of_a_compiled_function():
