@@ -31,8 +31,8 @@ class AdamsBashforth(Multistep):
 
     @property
     def convergence_order(self) -> float:
-        """The order."""
-        return float(self.order)
+        """The order; at most 2 with a last step of order one."""
+        return float(min(self.order, 2) if self.lower_order_final else self.order)
 
     @property
     def draws_noise(self) -> bool:
@@ -53,7 +53,7 @@ class AdamsBashforth(Multistep):
         """Carry x from t to s."""
         eps = mean_eps = history.estimates[0]
         for order in range(2, self.order + 1):
-            usable = history.known >= order
+            usable = history.usable >= order
             # Times that are not there yet are spread out, so that nothing is divided by 0 before it is left out.
             times = [jnp.where(usable, time, t + m * (t - s)) for m, time in enumerate(history.times[:order])]
             b = self.coefficients(sde, t, s, times)

@@ -1,7 +1,7 @@
 """What multistep samplers share: their memory, and how they start."""
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax
@@ -19,26 +19,35 @@ class History(NamedTuple):
     """What a multistep method remembers, newest first.
 
     times: [p]; estimates: [p, *shape], what the method interpolates, there; known: how many of them are real;
-    predicted: [*shape], the integral by which the step that led to the present time was made.
+    predicted: [*shape], the integral by which the step that led to the present time was made; left: the most values
+    that the next step may use, one less with every step.
     """
 
     times: Float[Array, " p"]
     estimates: Float[Array, "p ..."]
     known: Int[Array, ""]
     predicted: Float[Array, "..."]
+    left: Int[Array, ""]
 
     @classmethod
-    def empty(cls, x: Array, start: Time, length: int) -> "History":
-        """Return room for `length` values."""
+    def empty(cls, x: Array, start: Time, length: int, left: int) -> "History":
+        """Return room for `length` values, of which the first step may use `left`."""
         zeros = jnp.zeros((length, *x.shape), x.dtype)
-        return cls(jnp.full(length, start, x.dtype), zeros, jnp.zeros((), int), jnp.zeros_like(x))
+        return cls(
+            jnp.full(length, start, x.dtype), zeros, jnp.zeros((), int), jnp.zeros_like(x), jnp.asarray(left + 1)
+        )
 
     def extended(self, t: Time, estimate: Array, sde: GaussianPath) -> "History":
         """Return the history with the value at t in front; where lambda is infinite it cannot be interpolated later."""
         times = jnp.concatenate([jnp.asarray(t, self.times.dtype)[None], self.times[:-1]])
         estimates = jnp.concatenate([estimate[None], self.estimates[:-1]])
         known = jnp.where(jnp.all(jnp.isfinite(sde.log_snr(t))), self.known + 1, 0)
-        return self._replace(times=times, estimates=estimates, known=known)
+        return self._replace(times=times, estimates=estimates, known=known, left=self.left - 1)
+
+    @property
+    def usable(self) -> Int[Array, ""]:
+        """Return how many values the next step uses, where it has room for them."""
+        return jnp.minimum(self.known, self.left)
 
 
 @dataclass(frozen=True)
@@ -48,11 +57,14 @@ class Multistep(FixedGridSolver):
     The first steps have fewer values, and one step of order q at the start costs the whole its order where q is less
     than the order claimed by more than one: with `starter` such steps are made by a Runge-Kutta method instead, for
     2 (order 3) or 4 (order 4) evaluations in all. Without it they are made with the values there are, as published.
-    Raises `InputError` where a grid has fewer steps than `order`.
+    With `lower_order_final` the last steps are made with ever fewer values, the very last with one: steps of a coarse
+    grid are long, and extrapolating over a long one does harm; the order is at most 2 then, and no step is made by
+    Runge-Kutta. Raises `InputError` where a grid has fewer steps than `order`.
     """
 
     order: int = 2
     starter: bool = True
+    lower_order_final: bool = field(default=False, kw_only=True)
 
     @property
     def starts(self) -> int:
@@ -81,7 +93,8 @@ class Multistep(FixedGridSolver):
                 f"{self} on a grid of {len(grid) - 1} steps: expected at least {self.order}, one for each value of its "
                 "history; take more steps or a lower order"
             )
-        return History.empty(x, grid[0], self.remembered)
+        steps = len(grid) - 1
+        return History.empty(x, grid[0], self.remembered, steps if self.lower_order_final else steps + self.order)
 
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: History, *, sde: GaussianPath, denoise: Denoiser

@@ -37,9 +37,9 @@ class ExponentialMultistep(Multistep):
 
     @property
     def convergence_order(self) -> float:
-        """That of the corrector or the predictor; at most 2, the weak order, where noise is drawn."""
+        """That of the corrector or the predictor; at most 2 with noise (its weak order) or a last step of order one."""
         order = max(self.order, self.corrector_order)
-        return float(order if self.churn == 0 else min(order, 2))
+        return float(min(order, 2) if self.churn or self.lower_order_final else order)
 
     @property
     def draws_noise(self) -> bool:
@@ -73,7 +73,7 @@ class ExponentialMultistep(Multistep):
     ) -> tuple[Step, History]:
         """Carry x from t to s; where lambda_t is infinite the history is empty, and x0 alone counts."""
         nodes, values = list(history.times[: self.order]), history.estimates
-        weights = exponential_weights(sde, t, s, nodes, self.churn, history.known)
+        weights = exponential_weights(sde, t, s, nodes, self.churn, history.usable)
         predicted = jnp.asarray(sum(w * value for w, value in zip(weights, values, strict=False)))
         keep, spread = refresh(sde, t, s, self.churn)
         mean = keep * x + sde.alpha(s) * predicted

@@ -189,6 +189,20 @@ def test_evaluations_are_counted_as_they_are_made(solver, calls):
     assert samples.evaluations[0] == len(made) == calls
 
 
+@pytest.mark.parametrize("build", [sj.DPMSolverMultistep, sj.DEIS, sj.IPNDM], ids=lambda build: build.__name__)
+def test_a_last_step_of_lower_order_is_ddims(build):
+    sde, grid, x, key = sj.VP(), np.linspace(0.9, 0.1, 6), jnp.array([0.7, 0.1]), jax.random.key(0)
+    denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+
+    def carried(solver, x, grid):
+        return sj.transport(key, solver, sde, denoise, x, grid).x
+
+    before = carried(build(order=2), x, grid[:-1])
+    expected = carried(sj.DDIM(), before, grid[-2:])
+    np.testing.assert_allclose(carried(build(order=2, lower_order_final=True), x, grid), expected, rtol=1e-12)
+    assert build(order=3, lower_order_final=True).convergence_order == 2
+
+
 def test_a_restart_leaves_the_marginal_at_its_lower_end_as_it_is():
     # exact moments: going up is the forward process, going down a solver of order 3
     sde, t = sj.VP(), 0.2
