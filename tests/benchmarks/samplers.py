@@ -99,7 +99,7 @@ def main() -> None:
     loop = calls(VP, False)
     began = time.perf_counter()
     loop(10)
-    print(machine(), f"{flags.network}, batch {flags.batch} of {shape}", sep="\n")
+    print(machine(), f"{flags.network}, batch {flags.batch} of {shape}", sep="\n", flush=True)
     print(f"one call {100 * (time.perf_counter() - began):.1f} ms; medians of {flags.rounds} rounds\n")
     print(f"{'sampler':<72} {'calls':>5} {'wall':>6} {'CPU':>6}")
 
