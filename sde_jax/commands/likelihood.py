@@ -67,12 +67,8 @@ def run(directory: Path, limit: int | None, seed: int, coarser: float = 10.0) ->
         "seed": seed,
         "seconds": seconds,
     }
-    arrays = {
-        "bits_per_dim": fine.bits,
-        "trace_error": fine.trace_error,
-        "log_snr": log_snr,
-        "noise_level_loss": losses,
-    }
+    arrays = {"bits_per_dim": fine.bits, "trace_error": fine.trace_error, "log_snr": log_snr}
+    arrays["noise_level_loss"] = losses
     workdir.write("likelihood.npz", lambda file: save_arrays(file, arrays))
     workdir.write_json("likelihood.json", facts)
     return facts
