@@ -34,12 +34,12 @@ def test_the_sampler_of_the_readme_is_of_order_one_and_exact_for_a_point():
 
     names: dict = {}
     exec(python_blocks()[1], names)
-    check_solver(names["DDIM"](), order=1)
+    check_solver(names["ExponentialEuler"](), order=1)
     sj = names["sj"]
     point = jnp.array([0.3, -1.2])
     samples = sj.sample(
         jax.random.split(jax.random.key(0), 3),
-        names["DDIM"](),
+        names["ExponentialEuler"](),
         sj.VP(),
         lambda x, t: point,
         sj.grids.uniform(5, 0.0),
