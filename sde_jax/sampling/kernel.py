@@ -11,7 +11,7 @@ make exponential Adams-Bashforth methods, a node at r = 1 a corrector (Adams-Mou
 method (Lu et al. 2022, DPM-Solver++, in this form for churn = 0; Xue et al. 2023, SA-Solver, for any churn).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import factorial
 
 import jax.numpy as jnp
@@ -54,11 +54,23 @@ def lagrange_coefficients(nodes: Sequence[Array], m: int) -> list[Array]:
     return coefficients
 
 
+def exact(moments: list[Array]) -> list[Array]:
+    """Return the moments as they are."""
+    return moments
+
+
 def exponential_weights(
-    sde: GaussianPath, t: Time, s: Time, nodes: Sequence[Time], churn: float, count: Array | int
+    sde: GaussianPath,
+    t: Time,
+    s: Time,
+    nodes: Sequence[Time],
+    churn: float,
+    count: Array | int,
+    taken: Callable[[list[Array]], list[Array]] = exact,
 ) -> list[Array]:
     """Return the weights w_m of the denoiser's values at the times `nodes`, nodes[0] = t, of a step from t to s.
 
+    `taken` says which moments a step through so many nodes takes, the exact ones unless a published formula is meant.
     Only the first `count` nodes have values: the rest weigh 0 and the order falls. Where h is infinite, because
     alpha_t or sigma_s is 0, nothing can be interpolated and t has weight 1.
     """
@@ -72,8 +84,9 @@ def exponential_weights(
     for order, node in enumerate(nodes, start=1):
         usable = usable & (count >= order)
         r.append(jnp.where(usable, (sde.log_snr(node) - start) / h, -float(order)))
+        chosen = taken(moments[:order])
         for m in range(order):
-            terms = zip(lagrange_coefficients(r, m), moments[:order], strict=True)
+            terms = zip(lagrange_coefficients(r, m), chosen, strict=True)
             weights[m] = jnp.where(usable, sum(c * moment for c, moment in terms), weights[m])
     return weights
 

@@ -46,6 +46,10 @@ class ExponentialMultistep(Multistep):
         """Where churn is not 0."""
         return self.churn != 0
 
+    def taken(self, moments: list[Array]) -> list[Array]:
+        """Return the moments by which a step through so many values is made: the exact ones."""
+        return moments
+
     @property
     def starts(self) -> int:
         """One less where the first steps are corrected."""
@@ -63,7 +67,7 @@ class ExponentialMultistep(Multistep):
             return x, extended
         nodes = [history.times[0], t, *history.times[1:]][: self.corrector_order]
         values = [history.estimates[0], x0, *history.estimates[1:]]
-        weights = exponential_weights(sde, nodes[0], t, nodes, self.churn, history.known + 1)
+        weights = exponential_weights(sde, nodes[0], t, nodes, self.churn, history.known + 1, self.taken)
         corrected = sum(w * value for w, value in zip(weights, values, strict=False))
         correction = sde.alpha(t) * (corrected - history.predicted)
         return x + jnp.where(history.known > self.starts, correction, 0.0), extended
@@ -73,7 +77,7 @@ class ExponentialMultistep(Multistep):
     ) -> tuple[Step, History]:
         """Carry x from t to s; where lambda_t is infinite the history is empty, and x0 alone counts."""
         nodes, values = list(history.times[: self.order]), history.estimates
-        weights = exponential_weights(sde, t, s, nodes, self.churn, history.usable)
+        weights = exponential_weights(sde, t, s, nodes, self.churn, history.usable, self.taken)
         predicted = jnp.asarray(sum(w * value for w, value in zip(weights, values, strict=False)))
         keep, spread = refresh(sde, t, s, self.churn)
         mean = keep * x + sde.alpha(s) * predicted
@@ -85,22 +89,43 @@ class ExponentialMultistep(Multistep):
 class DPMSolverMultistep(ExponentialMultistep):
     """DPM-Solver++(1M, 2M, 3M) (Lu et al. 2022), with churn = 1 SDE-DPM-Solver++, with an offset MRS (Li et al. 2025).
 
-    The exact integral of the interpolating polynomial: the widely copied third-order update takes half of its
-    curvature term and has order 2. Raises `InputError` unless order is 1, 2 or 3.
+    The exact integral of the interpolating polynomial. With `published` the formulas as they are spread: half a step
+    for the first moment of two values, which keeps order 2, and half of the curvature of three, which lowers order 3
+    to 2. Raises `InputError` unless order is 1, 2 or 3.
     """
+
+    published: bool = False
+
+    @property
+    def convergence_order(self) -> float:
+        """At most 2 as published."""
+        return min(super().convergence_order, 2.0) if self.published else super().convergence_order
+
+    def taken(self, moments: list[Array]) -> list[Array]:
+        """Return (m_0, m_1, m_2), as published (m_0, m_0 / 2) and (m_0, m_1, m_2 / 2)."""
+        if not self.published or len(moments) == 1:
+            return moments
+        return [moments[0], moments[0] / 2] if len(moments) == 2 else [*moments[:2], moments[2] / 2]
 
 
 @dataclass(frozen=True)
 class UniPC(ExponentialMultistep):
     """UniPC (Zhao et al. 2023) with the exact weights of its polynomials: `order` values predict, order + 1 correct.
 
-    Order `order` + 1 on the probability-flow ODE. Raises `InputError` unless order is 1, 2 or 3.
+    Order `order` + 1 on the probability-flow ODE. With `published` the first moment of two values is half a step, as
+    in its variant B_2(h), which keeps the order. Raises `InputError` unless order is 1, 2 or 3.
     """
+
+    published: bool = False
 
     @property
     def corrector_order(self) -> int:
         """One more than the predictor's."""
         return self.order + 1
+
+    def taken(self, moments: list[Array]) -> list[Array]:
+        """Return the moments, as published (m_0, m_0 / 2) of two values."""
+        return [moments[0], moments[0] / 2] if self.published and len(moments) == 2 else moments
 
 
 @dataclass(frozen=True)

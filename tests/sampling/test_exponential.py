@@ -1,5 +1,7 @@
 """The step kernel, and the samplers made from it."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,6 +76,38 @@ def test_the_weights_integrate_polynomials_in_log_snr_exactly(churn):
         exact = quad(lambda r, k=k, rate=rate: rate * np.exp(-rate * (1 - r)) * (r * h) ** k, 0, 1)[0]
         values = [(float(sde.log_snr(node)) - start) ** k for node in nodes]
         np.testing.assert_allclose(np.dot(weights, values), exact, rtol=1e-10)
+
+
+def run(solver, sde, denoise, x, grid):
+    return solver.solve(jax.random.key(0), x, jnp.asarray(grid), 0, sde=sde, denoise=denoise).x
+
+
+def test_as_published_two_and_three_values_are_combined_as_in_the_paper_and_in_its_copies():
+    sde, x, grid = sj.VP(), jnp.array([0.7, 0.1]), np.array([0.8, 0.7, 0.55, 0.4])
+    denoise = sj.exact.MixtureDenoiser(sde, [0.4, 0.6], [[1.0, 0.0], [-1.0, 0.5]], [0.1, 0.2])
+
+    def published(order):
+        y, values, lengths = x, [], []
+        for n, (t, s) in enumerate(itertools.pairwise(grid)):
+            h = sde.log_snr(s) - sde.log_snr(t)
+            values, lengths = [denoise(y, t), *values], [h, *lengths]
+            first = [(a - b) / (length / h) for a, b, length in zip(values, values[1:], lengths[1:], strict=False)]
+            phi = [-jnp.expm1(-h), 1 + jnp.expm1(-h) / h, 0.5 - (1 + jnp.expm1(-h) / h) / h]
+            combined = phi[0] * values[0]
+            if min(order, n + 1) == 2:
+                combined += 0.5 * phi[0] * first[0]
+            elif min(order, n + 1) == 3:
+                r0, r1 = lengths[1] / h, lengths[2] / h
+                second = (first[0] - first[1]) / (r0 + r1)
+                combined += phi[1] * (first[0] + r0 * second) + phi[2] * second
+            y = sde.sigma(s) / sde.sigma(t) * y + sde.alpha(s) * combined
+        return y
+
+    for order in (2, 3):
+        solver = sj.DPMSolverMultistep(order=order, published=True)
+        np.testing.assert_allclose(run(solver, sde, denoise, x, grid), published(order), rtol=1e-10)
+    two = sj.UniPC(order=1, published=True)
+    assert not np.allclose(run(two, sde, denoise, x, grid), run(sj.UniPC(order=1), sde, denoise, x, grid), rtol=1e-6)
 
 
 @pytest.mark.parametrize("sde", [*PATHS, Straight()], ids=name)
