@@ -15,6 +15,8 @@ from sde_jax.typing import Array
 
 TIMES = np.array([0.0, 1e-5, 1e-3, 0.01, 0.05, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0])
 DRAWS = 4096
+BLOCK = 512
+"""Times to a call, so that one program serves any number of them."""
 SLACK = 1e-8
 
 
@@ -34,7 +36,7 @@ def check_sde(sde: GaussianPath, kinks: Sequence[float] | np.ndarray = ()) -> No
     next to which they are steep.
     """
     with jax.enable_x64(True):
-        for hold in (_hold_signal_to_noise, _hold_transitions, _hold_perturb, _hold_prior, _hold_data):
+        for hold in (_hold_signal_to_noise, _hold_transitions, _hold_draws):
             hold(sde)
         # f may be infinite where alpha vanishes
         ends = np.minimum(np.union1d(TIMES, kinks), 1.0 if np.all(sde.alpha(1.0) > 0) else 0.99)
@@ -42,17 +44,25 @@ def check_sde(sde: GaussianPath, kinks: Sequence[float] | np.ndarray = ()) -> No
             hold(sde, ends)
 
 
-@partial(jax.jit, static_argnames="name")
-def _lifted(sde: GaussianPath, name: str, *times: Array) -> list[Array]:
-    def values(*ts: Array) -> list[Array]:
-        return [jnp.broadcast_to(value, _shape(sde)) for value in jax.tree.leaves(getattr(sde, name)(*ts))]
+def _over(sde: GaussianPath, s: np.ndarray, t: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Return `_facts` of pairs of times, each of shape [len(s), *schedule]; t is s unless given."""
+    blocks = -(-len(s) // BLOCK)
+    pairs = zip(*(np.resize(times, (blocks, BLOCK)) for times in (s, s if t is None else t)), strict=True)
+    found = [_facts(sde, *pair) for pair in pairs]
+    return {name: np.concatenate([block[name] for block in found])[: len(s)] for name in found[0]}
 
-    return jax.vmap(values)(*times)
 
-
-def _over(sde: GaussianPath, name: str, *times: ArrayLike) -> list[np.ndarray]:
-    """Return what the method returns over arrays of times, a list of [len(times), *schedule]."""
-    return [np.array(value) for value in _lifted(sde, name, *map(jnp.asarray, times))]
+@jax.jit
+@partial(jax.vmap, in_axes=(None, 0, 0))
+def _facts(sde: GaussianPath, s: Array, t: Array) -> dict[str, Array]:
+    """Return everything that is known at s, and of the transition from s to t: one program for all laws of a path."""
+    (f, g2), (scale, std) = sde.rates(s), sde.transition(s, t)
+    named = {"log_snr": sde.log_snr(s), "alpha": sde.alpha(s), "sigma": sde.sigma(s), "variance": sde.variance(s)}
+    named |= {"offset": sde.offset(s), "f": f, "g2": g2, "scale": scale, "std": std}
+    found = {name: jnp.broadcast_to(value, _shape(sde)) for name, value in named.items()}
+    x = found["offset"]
+    found |= {"along": sde.drift(x, s), "beside": sde.drift(x + 2, s)}
+    return found | ({"time_of": sde.time_of(named["log_snr"])} if named["log_snr"].ndim == 0 else {})
 
 
 def _shape(sde: GaussianPath) -> tuple[int, ...]:
@@ -72,53 +82,45 @@ def _require(law: str, times: ArrayLike, got: ArrayLike, expected: ArrayLike = T
 
 def _hold_signal_to_noise(sde: GaussianPath) -> None:
     times = np.union1d(TIMES, np.linspace(0, 1, 101))
-    (log_snr,) = _over(sde, "log_snr", times)
+    found = _over(sde, times)
+    log_snr = found["log_snr"]
     _require("log(alpha / sigma) falls strictly with t", times[1:], log_snr[1:] < log_snr[:-1])
-    if jax.eval_shape(sde.log_snr, 0.5).ndim == 0:
-        found = jax.jit(jax.vmap(lambda t: sde.time_of(sde.log_snr(t))))(times)
-        _require("time_of inverts log_snr", times, found, times, SLACK)
+    if "time_of" in found:
+        _require("time_of inverts log_snr", times, found["time_of"], times, SLACK)
 
 
 def _hold_transitions(sde: GaussianPath) -> None:
     r, s, t = TIMES[:-2], TIMES[1:-1], TIMES[2:]
-    (a_rs, q_rs), (a_st, q_st), (a_rt, q_rt) = (_over(sde, "transition", *pair) for pair in ((r, s), (s, t), (r, t)))
+    rs, st, rt, at_t = (_over(sde, *pair) for pair in ((r, s), (s, t), (r, t), (t, t)))
+    (a_rs, q_rs), (a_st, q_st), (a_rt, q_rt) = ((found["scale"], found["std"]) for found in (rs, st, rt))
     law, times = "Chapman-Kolmogorov: x_t given x_r, by way of x_s", np.stack([t, s, r], 1)
     _require(law, times, a_st * a_rs, a_rt, SLACK * a_rs)
     _require(law, times, a_st**2 * q_rs**2 + q_st**2, q_rt**2, SLACK * q_rt**2)
-    (alpha_s,), (alpha_t,), (v_s,), (v_t,) = (_over(sde, name, u) for name in ("alpha", "variance") for u in (s, t))
     law, times = "the marginal at t is the marginal at s carried by the transition", np.stack([t, s], 1)
-    _require(law, times, a_st * alpha_s, alpha_t, SLACK * alpha_s)
-    _require(law, times, a_st**2 * v_s + q_st**2, v_t, SLACK * v_t)
+    _require(law, times, a_st * st["alpha"], at_t["alpha"], SLACK * st["alpha"])
+    _require(law, times, a_st**2 * st["variance"] + q_st**2, at_t["variance"], SLACK * at_t["variance"])
 
 
 def _hold_rates(sde: GaussianPath, ends: np.ndarray) -> None:
     s, t, u, integral = _quadrature(ends)
-    f, g2 = _over(sde, "rates", u)
-    kept, _ = _over(sde, "transition", u, t.repeat(len(u) // len(t)))
-    scale, std = _over(sde, "transition", s, t)
-    rise, variance = integral(f), integral(kept**2 * g2)
-    _require("f is the derivative of log alpha", t, rise, np.log(scale), SLACK * (1 + np.abs(rise)))
-    _require("the variance of a transition is the integral of a^2 g^2", t, std**2, variance, 100 * SLACK * variance)
-    _require("g^2 is not negative", u, g2 >= -SLACK * g2.max(0))
-    start = np.zeros(1)
-    _require("f and g^2 are finite at t = 0", start, np.isfinite(_over(sde, "rates", start)).all(0))
+    onward, over = _over(sde, u, t.repeat(len(u) // len(t))), _over(sde, s, t)
+    rise, variance = integral(onward["f"]), integral(onward["scale"] ** 2 * onward["g2"])
+    _require("f is the derivative of log alpha", t, rise, np.log(over["scale"]), SLACK * (1 + np.abs(rise)))
+    law = "the variance of a transition is the integral of a^2 g^2"
+    _require(law, t, over["std"] ** 2, variance, 100 * SLACK * variance)
+    _require("g^2 is not negative", u, onward["g2"] >= -SLACK * onward["g2"].max(0))
+    finite = np.isfinite([over["f"][:1], over["g2"][:1]]).all(0)
+    _require("f and g^2 are finite at t = 0", s[:1], finite)
 
 
 def _hold_offset(sde: GaussianPath, ends: np.ndarray) -> None:
     _, t, u, integral = _quadrature(ends)
-    (b,), (f, _) = _over(sde, "offset", ends), _over(sde, "rates", u)
-
-    @jax.jit
-    @partial(jax.vmap, in_axes=(None, 0))
-    def drift(distance: float, t: Array) -> Array:
-        return sde.drift(sde.offset(t) + jnp.full(_shape(sde), distance), t)
-
-    along, beside = np.array(drift(0.0, u)), np.array(drift(2.0, u))
+    b, inside = _over(sde, ends)["offset"], _over(sde, u)
+    along, f = inside["along"], inside["f"]
     _require("the offset is 0 at t = 0", np.zeros(1), b[:1], 0.0)
-    _require(
-        "the drift at the offset is its derivative", t, integral(along), np.diff(b, axis=0), SLACK * (1 + abs(b[1:]))
-    )
-    _require("the drift is f (x - b) + b'", u, beside - along, 2 * f, SLACK * (1 + np.abs(f)))
+    law = "the drift at the offset is its derivative"
+    _require(law, t, integral(along), np.diff(b, axis=0), SLACK * (1 + abs(b[1:])))
+    _require("the drift is f (x - b) + b'", u, inside["beside"] - along, 2 * f, SLACK * (1 + np.abs(f)))
 
 
 def _quadrature(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
@@ -133,46 +135,40 @@ def _quadrature(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, C
     return s, t, u.ravel(), integral
 
 
-def _hold_perturb(sde: GaussianPath) -> None:
-    times, x0 = TIMES[3::4], jnp.full(_shape(sde), 3.0)
-    keys = jax.random.split(jax.random.key(0), DRAWS)
-    x, eps = map(np.array, jax.jit(jax.vmap(lambda t: jax.vmap(lambda key: sde.perturb(key, x0, t))(keys)))(times))
-    alpha, sigma, b = (_over(sde, name, times)[0][:, None] for name in ("alpha", "sigma", "offset"))
-    _require("perturb returns alpha x_0 + b + sigma eps", times, x, alpha * x0 + b + sigma * eps, SLACK)
-    _hold_standard_normal("eps of perturb", times, eps)
+@jax.jit
+def _drawn(sde: GaussianPath, keys: Array, times: Array, x0: Array) -> tuple[dict[str, Array], ...]:
+    """Return what the laws of `perturb`, of the prior and of the data compare, in one program."""
+    shape = _shape(sde)
+    x, eps = jax.vmap(lambda t: jax.vmap(lambda key: sde.perturb(key, jnp.full(shape, 3.0), t))(keys))(times)
+    mean, std = sde.prior_mean(), jnp.sqrt(sde.prior_variance())
+    draws = jax.vmap(lambda key: sde.prior_sample(key, shape))(keys)
+    at_end = mean + std * np.linspace(-2, 1, 3 * math.prod(shape)).reshape(3, *shape)
+    prior = {
+        "got": jnp.sum(jax.vmap(sde.prior_log_prob)(at_end)),
+        "density": jnp.sum(jax.scipy.stats.norm.logpdf(at_end, mean, std)),
+        "draws": (draws - mean) / std,
+    }
+    data = sde.to_data(x0)
+    flat, unravel = ravel_pytree(data)
+    jacobian = jax.jacobian(lambda flat: jnp.ravel(sde.from_data(unravel(flat))))(flat)
+    volumes = {"volume": sde.log_volume(data), "expected": jnp.linalg.slogdet(jacobian)[1]}
+    return {"x": x, "eps": eps}, prior, {"back": sde.from_data(data)} | volumes
 
 
-def _hold_prior(sde: GaussianPath) -> None:
-    shape, end = _shape(sde), np.ones(1)
-
-    @jax.jit
-    def facts(keys: Array) -> tuple[Array, ...]:
-        mean, std = sde.prior_mean(), jnp.sqrt(sde.prior_variance())
-        x = mean + std * np.linspace(-2, 1, 3 * math.prod(shape)).reshape(3, *shape)
-        densities = jax.vmap(sde.prior_log_prob)(x), jax.scipy.stats.norm.logpdf(x, mean, std)
-        draws = jax.vmap(lambda key: sde.prior_sample(key, shape))(keys)
-        return *map(jnp.sum, densities), (draws - mean) / std
-
-    got, density, draws = map(np.array, facts(jax.random.split(jax.random.key(0), DRAWS)))
-    law = "prior_log_prob is the density of N(prior_mean, prior_variance)"
-    _require(law, end, got[None], density, SLACK * (1 + abs(density)))
-    _hold_standard_normal("prior_sample over the prior's standard deviation", end, draws[None])
-
-
-def _hold_data(sde: GaussianPath) -> None:
-    shape, start = _shape(sde), np.zeros(1)
-    x0 = np.linspace(-0.7, 0.9, math.prod(shape)).reshape(shape)
-
-    @jax.jit
-    def facts(x0: Array) -> tuple[Array, ...]:
-        data = sde.to_data(x0)
-        flat, unravel = ravel_pytree(data)
-        jacobian = jax.jacobian(lambda flat: jnp.ravel(sde.from_data(unravel(flat))))(flat)
-        return sde.from_data(data), sde.log_volume(data), jnp.linalg.slogdet(jacobian)[1]
-
-    back, volume, expected = map(np.array, facts(x0))
-    _require("from_data undoes to_data", start, back[None], x0[None], SLACK)
-    _require("log_volume is log |det d from_data / d data|", start, volume[None], expected, SLACK)
+def _hold_draws(sde: GaussianPath) -> None:
+    times, shape, start, end = TIMES[3::4], _shape(sde), np.zeros(1), np.ones(1)
+    keys, x0 = jax.random.split(jax.random.key(0), DRAWS), np.linspace(-0.7, 0.9, math.prod(shape)).reshape(shape)
+    perturbed, prior, data = jax.tree.map(np.array, _drawn(sde, keys, times, x0))
+    known = _over(sde, times)
+    alpha, sigma, b = (known[name][:, None] for name in ("alpha", "sigma", "offset"))
+    expected = alpha * 3 + b + sigma * perturbed["eps"]
+    _require("perturb returns alpha x_0 + b + sigma eps", times, perturbed["x"], expected, SLACK)
+    _hold_standard_normal("eps of perturb", times, perturbed["eps"])
+    law, density = "prior_log_prob is the density of N(prior_mean, prior_variance)", prior["density"]
+    _require(law, end, prior["got"][None], density, SLACK * (1 + abs(density)))
+    _hold_standard_normal("prior_sample over the prior's standard deviation", end, prior["draws"][None])
+    _require("from_data undoes to_data", start, data["back"][None], x0[None], SLACK)
+    _require("log_volume is log |det d from_data / d data|", start, data["volume"][None], data["expected"], SLACK)
 
 
 def _hold_standard_normal(name: str, times: np.ndarray, draws: np.ndarray) -> None:
