@@ -29,7 +29,8 @@ def test_the_probability_flow_transports_a_gaussian_exactly(sde):
     denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
     grid = jnp.array([1.0, 0.7, 0.3, 0.01])
     x = sde.prior_sample(jax.random.key(0), (2,))
-    solution = sj.ProbabilityFlow(TIGHT).solve(jax.random.key(1), x, grid, 4, sde=sde, denoise=denoise)
+    flow = sj.ProbabilityFlow(TIGHT)
+    solution = jax.jit(lambda x: flow.solve(jax.random.key(1), x, grid, 4, sde=sde, denoise=denoise))(x)
     expected = np.stack([transported(x, 1.0, t) for t in grid])
     np.testing.assert_allclose(solution.trajectory, expected, rtol=1e-6, atol=1e-7)
     np.testing.assert_array_equal(solution.trajectory[-1], solution.x)
@@ -46,7 +47,8 @@ def test_the_probability_flow_of_a_mixture_in_one_dimension_keeps_every_quantile
     denoise = sj.exact.MixtureDenoiser(sde, weights, means[:, None], variances)
     solver, grid = sj.ProbabilityFlow(TIGHT), jnp.array([1.0, 0.01])
     starts = jnp.array([[-1.3], [0.1], [2.0]]) * float(sde.sigma(1.0))
-    ends = jax.vmap(lambda x: solver.solve(jax.random.key(0), x, grid, 0, sde=sde, denoise=denoise).x)(starts)
+    carry = jax.vmap(lambda x: solver.solve(jax.random.key(0), x, grid, 0, sde=sde, denoise=denoise).x)
+    ends = jax.jit(carry)(starts)
     for start, end in zip(starts, ends, strict=True):
         np.testing.assert_allclose(quantile(end[0], 0.01), quantile(start[0], 1.0), rtol=1e-5)
 
@@ -77,7 +79,10 @@ def test_a_tolerance_out_of_reach_raises_instead_of_returning_samples(solver):
         jax.block_until_ready(draw(jax.random.split(jax.random.key(0), 2)))
 
 
-@pytest.mark.parametrize("method", [ode.ShARK(), ode.SRA1(), ode.SPaRK()], ids=name)
+# of ShARK, the method unless given, also in test_loop.py
+@pytest.mark.parametrize(
+    "method", [pytest.param(ode.ShARK(), marks=pytest.mark.slow), ode.SRA1(), ode.SPaRK()], ids=name
+)
 def test_the_evaluations_of_an_adaptive_sde_are_the_denoisers_calls(method):
     calls, sde = [], sj.VP()
     exact = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)

@@ -110,7 +110,12 @@ def test_every_predictor_with_langevin_on_every_path_has_the_moments_of_the_data
 def sde_grid(sde, steps, end=0.05):
     """Return times with equal steps in log-SNR."""
     log_snr = np.linspace(sde.log_snr(1.0), sde.log_snr(end), steps + 1)
-    return np.array([1.0, *map(float, jax.vmap(sde.time_of)(log_snr[1:-1])), end])
+    return np.array([1.0, *times_of(sde, log_snr[1:-1]), end])
+
+
+@jax.jit
+def times_of(sde, log_snr):
+    return jax.vmap(sde.time_of)(log_snr)
 
 
 @pytest.mark.parametrize("setting", [{"snr": 0.0}, {"snr": -1.0}, {"steps": 0}])

@@ -64,6 +64,7 @@ def test_an_ancestral_step_is_the_posterior_of_the_paper():
     std = 0.3 * np.sqrt((1 - a**2) * (1 - c**2) / (1 - b**2))
     keys = jax.random.split(jax.random.key(0), 2)
 
+    @jax.jit
     @jax.vmap
     def step(key):
         solver = sj.sampling.Ancestral(noise_free=False)
@@ -77,10 +78,11 @@ def test_an_ancestral_step_is_the_posterior_of_the_paper():
 def test_ancestral_samples_about_a_mean_are_those_about_zero_shifted():
     keys, grid = jax.random.split(jax.random.key(0), 3), np.linspace(1, 0.01, 9)
 
+    @jax.jit
     def run(mean):
         sde = sj.MeanReverting(mean, 0.4)
         denoise = sj.exact.GaussianDenoiser(sde, X + mean, 0.3)
-        return jax.jit(lambda keys: sj.sample(keys, sj.sampling.Ancestral(), sde, denoise, grid, (3,)).x)(keys)
+        return sj.sample(keys, sj.sampling.Ancestral(), sde, denoise, grid, (3,)).x
 
     shifted, still = run(jnp.asarray(MEAN)), run(jnp.zeros(3))
     np.testing.assert_allclose(shifted - MEAN, still, atol=1e-12)
