@@ -23,7 +23,9 @@ def uniform_denoiser(sde, low, high):
     return denoise
 
 
-@pytest.mark.parametrize(("levels", "low", "high"), [(17, -0.5, 0.5), (256, -1.0, 1.0)])
+@pytest.mark.parametrize(
+    ("levels", "low", "high"), [(17, -0.5, 0.5), pytest.param(256, -1.0, 1.0, marks=pytest.mark.slow)]
+)
 def test_a_model_that_knows_the_range_alone_spends_log2_of_the_levels_on_every_number(levels, low, high):
     sde, quantization = sj.VP(), sj.Quantization(levels, low, high)
     image = np.arange(4).reshape(2, 2, 1) + levels // 2
