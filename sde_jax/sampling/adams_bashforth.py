@@ -56,7 +56,7 @@ class AdamsBashforth(Multistep):
             usable = history.usable >= order
             # Times that are not there yet are spread out, so that nothing is divided by 0 before it is left out.
             times = [jnp.where(usable, time, t + m * (t - s)) for m, time in enumerate(history.times[:order])]
-            b = self.coefficients(sde, t, s, times)
+            b = [jnp.where(usable, c, 0.0) for c in self.coefficients(sde, t, s, times)]
             mean_eps = jnp.where(usable, sum(c * e for c, e in zip(b, history.estimates, strict=False)), mean_eps)
         mean = along_noise(sde, t, s, x0, eps, mean_eps)
         return Step(mean, mean), history

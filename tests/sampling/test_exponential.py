@@ -192,6 +192,19 @@ def test_from_no_signal_to_no_noise_a_known_example_is_found_exactly(solver):
     np.testing.assert_allclose(draw(jax.random.split(jax.random.key(0), 3)), np.tile(MEAN, (3, 1)), atol=1e-9)
 
 
+@pytest.mark.parametrize("solver", [sj.DEIS(order=3), sj.UniPC(order=3), sj.EDMHeun(churn=1.0)], ids=name)
+def test_samples_are_differentiable_even_through_steps_that_are_infinite_in_log_snr(solver):
+    sde, grid, keys = Straight(), np.linspace(1.0, 0.0, 8), jax.random.split(jax.random.key(0), 2)
+
+    def size(mean):
+        denoise = sj.exact.GaussianDenoiser(sde, mean, 0.3)
+        return jnp.sum(sj.sample(keys, solver, sde, denoise, grid, (2,)).x ** 2)
+
+    mean, along, length = jnp.array([0.3, -0.2]), jnp.array([0.6, 0.8]), 1e-5
+    above, below = map(jax.jit(size), (mean + length * along, mean - length * along))
+    np.testing.assert_allclose(jax.jit(jax.grad(size))(mean) @ along, (above - below) / (2 * length), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("solver", "calls"),
     [
