@@ -6,7 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from sde_jax.errors import InputError
 from sde_jax.sde import GaussianPath
+from sde_jax.sde.path import known
 from sde_jax.typing import Array, Denoiser, Time
 
 
@@ -41,3 +43,9 @@ def reverse(sde: GaussianPath, denoise: Denoiser, churn: float = 1.0) -> Reverse
         return churn * jnp.sqrt(sde.rates(t)[1])
 
     return Reverse(drift, noise)
+
+
+def check_churn(owner: object, churn: float) -> None:
+    """Raise `InputError` unless churn is finite and not negative."""
+    if known(churn) and not 0 <= churn < float("inf"):
+        raise InputError(f"{owner}: expected churn >= 0, finite")

@@ -84,10 +84,11 @@ def drawer(model: Model, name: str):
     experiment = model.record.experiment
     settings = experiment.samplers[name]
     grid = settings.grid(experiment.sde)
+    kept = min(FRAMES, len(grid))
 
     def draw(params: Params, keys: Key) -> Samples:
         denoise = model.denoiser(params)
-        return sample(keys, settings.solver, experiment.sde, denoise, grid, model.record.shape, frames=FRAMES)
+        return sample(keys, settings.solver, experiment.sde, denoise, grid, model.record.shape, frames=kept)
 
     return jax.jit(draw)
 
@@ -96,7 +97,8 @@ def _write(workdir: Workdir, output: Path, model: Model, samples: Samples, facts
     quantize = model.record.quantization.quantize
     experiment = model.record.experiment
     settings = experiment.samplers[facts["sampler"]]
-    times = settings.grid(experiment.sde)[frames_of(settings.steps, FRAMES)]
+    grid = settings.grid(experiment.sde)
+    times = grid[frames_of(len(grid) - 1, min(FRAMES, len(grid)))]
     arrays = {
         "x": samples.x,
         "samples": np.asarray(quantize(samples.x)),

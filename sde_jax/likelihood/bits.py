@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.likelihood.dequantize import Dequantizer, Quantization, UniformCell
 from sde_jax.likelihood.divergence import Divergence
 from sde_jax.likelihood.flow import log_likelihood
@@ -52,7 +53,7 @@ def bits_per_dim(
     """
     if bound is not None and not (divergence is tolerance is solver is None):
         raise InputError("bits_per_dim: a bound solves no ODE: expected no divergence, tolerance or solver beside it")
-    first, second = jax.random.split(key)
+    (first, second), image = jax.random.split(key), _checked(image, quantization)
     u, log_q = (dequantizer or UniformCell()).fractions(first, image)
     x = quantization.place(image, u)
     if bound is None:
@@ -68,11 +69,22 @@ def bits_per_dim(
     )
 
 
+def _checked(image: Int[Array, "..."], quantization: Quantization) -> Int[Array, "..."]:
+    image = quantization.checked(image)
+    if image.size == 0:
+        raise InputError(f"an image of shape {image.shape}: expected one or more numbers")
+    outside = ~jnp.all((image >= 0) & (image < quantization.levels))
+    return eqx.error_if(image, outside, f"an image with numbers that are no levels of {quantization}")
+
+
 def importance_weighted(bits: Float[Array, " k"], size: int) -> Float[Array, ""]:
     """Return the tighter bound from k draws of one image's bits per dimension: -log2(mean 2^(-size bits)) / size.
 
     Its expectation falls to the bits of the discrete model as k grows (Burda et al. 2016, theorem 1). `size` counts
-    the image's numbers.
+    the image's numbers. Raises `InputError` for no draws.
     """
+    bits = jnp.asarray(bits)
+    if bits.ndim != 1 or bits.size == 0 or not whole(size, 1):
+        raise InputError(f"bits of shape {bits.shape} for size = {size}: expected [k], k >= 1, and size >= 1")
     nats = -jnp.log(2.0) * size * bits
     return -(jax.nn.logsumexp(nats) - jnp.log(len(bits))) / (size * jnp.log(2.0))

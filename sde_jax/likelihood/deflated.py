@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.likelihood.divergence import Matvec, Sampled, quadratic_forms
 from sde_jax.likelihood.probes import Gaussian, Rademacher
 from sde_jax.typing import Array, Key
@@ -55,8 +55,8 @@ class XTrace(Sampled):
     probes_per_example: int = 4
 
     def __post_init__(self):
-        if self.probes_per_example < 2:
-            raise InputError(f"{self}: expected two or more probes")
+        if not whole(self.probes_per_example, 2):
+            raise InputError(f"{self}: expected two or more probes, a whole number of them")
 
     def probes(self, key: Key, shape: tuple[int, ...]) -> Array:
         """Return m Gaussian vectors."""

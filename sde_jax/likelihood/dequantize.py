@@ -10,7 +10,9 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 from jaxtyping import ArrayLike, Float, Int
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
+from sde_jax.ode import finite
+from sde_jax.sde.path import concrete
 from sde_jax.typing import Array, Key
 
 
@@ -26,8 +28,8 @@ class Quantization:
     high: float = 1.0
 
     def __post_init__(self):
-        if self.levels < 2 or not self.low < self.high:
-            raise InputError(f"{self}: expected levels >= 2 and low < high")
+        if not (whole(self.levels, 2) and -float("inf") < self.low < self.high < float("inf")):
+            raise InputError(f"{self}: expected levels >= 2 and low < high, levels whole, bounds finite")
 
     @property
     def cell(self) -> float:
@@ -35,15 +37,32 @@ class Quantization:
         return (self.high - self.low) / self.levels
 
     def place(self, image: Int[ArrayLike, "..."], u: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Return the points at the fractions u of the cells of an image."""
-        return self.low + self.cell * (jnp.asarray(image) + u)
+        """Return the points at the fractions u of the cells of an image. Raises `InputError` as `checked` does."""
+        return self.low + self.cell * (self.checked(image) + u)
+
+    def checked(self, image: Int[ArrayLike, "..."]) -> Int[Array, "..."]:
+        """Return an image; raise `InputError` for other than whole numbers, and for numbers that are no levels.
+
+        Within a transformation there are no values to look at: those pass.
+        """
+        image = jnp.asarray(image)
+        if not jnp.issubdtype(image.dtype, jnp.integer):
+            raise InputError(f"an image of type {image.dtype}: expected whole numbers from 0 to {self.levels - 1}")
+        if concrete(image) and image.size and not (jnp.min(image) >= 0 and jnp.max(image) < self.levels):
+            least, most = jnp.min(image), jnp.max(image)
+            raise InputError(f"an image from {least} to {most}: expected whole numbers from 0 to {self.levels - 1}")
+        return image
 
     def dequantize(self, key: Key, image: Int[ArrayLike, "..."]) -> Float[Array, "..."]:
         """Return a uniform draw from every number's cell (Theis et al. 2016; Song et al. 2021, appendix C)."""
         return self.place(image, UniformCell().fractions(key, image)[0])
 
     def quantize(self, x: Float[Array, "..."]) -> Int[Array, "..."]:
-        """Return the level whose cell each number lies in; what lies outside the interval goes to its ends."""
+        """Return the level whose cell each number lies in; what lies outside the interval goes to its ends.
+
+        Raises, when the result is computed, for NaN.
+        """
+        x = eqx.error_if(x := jnp.asarray(x), jnp.any(jnp.isnan(x)), "quantize: x holds NaN: expected numbers")
         level = jnp.floor((x - self.low) / self.cell)
         return jnp.clip(level, 0, self.levels - 1).astype(jnp.uint8 if self.levels <= 256 else jnp.int32)
 
@@ -96,8 +115,8 @@ class TruncatedNormal:
 class Variational:
     """u from a conditional distribution of the user's, such as a trained flow (Ho et al. 2019).
 
-    `sampler(key, image)` draws u and returns (u, log q(u | image)). Raises, when the result is computed, for a u
-    outside [0, 1].
+    `sampler(key, image)` draws u and returns (u, log q(u | image)). Raises `InputError` for a u of another shape
+    than the image's; raises, when the result is computed, for a u outside [0, 1] and a log q that is not finite.
     """
 
     sampler: Callable[[Key, Array], tuple[Array, Array]]
@@ -105,4 +124,10 @@ class Variational:
     def fractions(self, key: Key, image: Int[ArrayLike, "..."]) -> tuple[Array, Array]:
         """Draw u."""
         u, log_q = self.sampler(key, jnp.asarray(image))
+        if jnp.shape(u) != jnp.shape(image) or jnp.shape(log_q):
+            raise InputError(
+                f"Variational: u of shape {jnp.shape(u)} and log q of shape {jnp.shape(log_q)} for an image of shape "
+                f"{jnp.shape(image)}: expected the image's and ()"
+            )
+        log_q = finite(jnp.asarray(log_q), "Variational: log q is NaN or infinite: expected a finite number")
         return eqx.error_if(u, ~jnp.all((u >= 0) & (u <= 1)), "Variational: expected u in [0, 1]"), log_q

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.likelihood.divergence import Divergence, Exact, linear
 from sde_jax.likelihood.probes import Rademacher
 from sde_jax.prediction import score_of
@@ -51,7 +51,7 @@ def jacobian_asymmetry(
     |J e - J^T e|^2 and |J e|^2 over random signs e, one product with J and J^T each; with as many probes as numbers
     in x the unit vectors take their place, and the norms are exact. Raises `InputError` unless probes >= 1.
     """
-    if probes < 1:
+    if not whole(probes, 1):
         raise InputError(f"jacobian_asymmetry: probes = {probes}: expected at least one")
     drawn = Rademacher().draw(key, (probes, *x.shape)) if probes < x.size else Exact().probes(key, x.shape)
     forward = linear(lambda x: denoise(x, t), x)[1]

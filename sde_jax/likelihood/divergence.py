@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.likelihood.probes import Probe, Rademacher
 from sde_jax.typing import Array, Key
 
@@ -57,8 +57,8 @@ class Sampled:
     probes_per_example: int = 1
 
     def __post_init__(self):
-        if self.probes_per_example < 1:
-            raise InputError(f"{self}: expected at least one probe")
+        if not whole(self.probes_per_example, 1):
+            raise InputError(f"{self}: expected at least one probe, a whole number of them")
 
     def standard_error(self, estimates: Array) -> Array:
         """Return the standard deviation of the estimates over the square root of their number."""

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
-from sde_jax.sde import GaussianPath
+from sde_jax.prediction import check_denoiser
+from sde_jax.sde import GaussianPath, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
@@ -44,9 +45,11 @@ def elbo(key: Key, sde: GaussianPath, denoise: Denoiser, data: Any, *, strata: i
     unless strata >= 1 and 0 <= start < 1; raises, when the result is computed, for an x_0 that is not finite, and
     where log_snr is not: alpha(1) = 0, or sigma(start) = 0.
     """
-    if strata < 1 or (isinstance(start, int | float) and not 0 <= start < 1):
+    if not whole(strata, 1) or (isinstance(start, int | float) and not 0 <= start < 1):
         raise InputError(f"elbo(strata={strata}, start={start}): expected strata >= 1 and 0 <= start < 1")
-    x0 = finite(jnp.asarray(sde.from_data(data)), "elbo: the data hold NaN or infinity: expected finite numbers")
+    x0 = state_of(sde, sde.from_data(data))
+    check_denoiser(denoise, x0.shape)
+    x0 = finite(x0, "elbo: the data hold NaN or infinity: expected finite numbers")
     low, high = (jnp.mean(sde.log_snr(t)) for t in (1.0, start))
     low = eqx.error_if(low, ~jnp.isfinite(high - low), "elbo: log_snr is infinite at t = 1 or `start`: start inside")
     where, noise = jax.random.split(key)

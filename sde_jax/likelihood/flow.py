@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from sde_jax.likelihood.divergence import Divergence, Hutchinson, linear
-from sde_jax.ode import Method, Tolerance, integrate
+from sde_jax.ode import Method, Tolerance, check_start, integrate
+from sde_jax.prediction import check_denoiser
 from sde_jax.reverse import reverse
-from sde_jax.sde import GaussianPath
+from sde_jax.sde import GaussianPath, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
@@ -47,11 +48,13 @@ def log_likelihood(
     (Chen et al. 2018; Song et al. 2021, eq. 39). x and the integral are solved together to `tolerance`, by `solver`,
     with steps of their own, so that an example's value does not depend on its batch. `divergence` is `Hutchinson()`
     by default. Derivatives with respect to the data and to what `denoise` holds are forward only (`jax.jvp`) unless
-    `differentiable`. Raises as `integrate` does.
+    `differentiable`. Raises as `integrate` does, and for a denoiser that changes shape or type.
     """
+    check_start(start)
     divergence = Hutchinson() if divergence is None else divergence
     velocity = reverse(sde, denoise, churn=0.0).drift
-    x = jnp.asarray(sde.from_data(data))
+    x = state_of(sde, sde.from_data(data))
+    check_denoiser(denoise, x.shape)
     probes = divergence.probes(key, x.shape).astype(x.dtype)
 
     def field(state: tuple[Array, Array], t: Time) -> tuple[Array, Array]:

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from sde_jax.errors import InputError
 from sde_jax.objective.reduction import Mean, Reduction
 from sde_jax.objective.weighting import Weighting
-from sde_jax.sde import GaussianPath
+from sde_jax.sde import GaussianPath, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
@@ -21,9 +22,16 @@ def matching_error(
 ) -> Float[Array, ""]:
     """Return w(t) |x0hat(x_t, t) - x0|^2 at x_t = alpha x0 + b + sigma eps, the squares of all numbers reduced to one.
 
-    The error of epsilon is alpha / sigma times, and of the score alpha / sigma^2 times, that of x0.
+    The error of epsilon is alpha / sigma times, and of the score alpha / sigma^2 times, that of x0. Raises `InputError`
+    for an estimate of another shape than x0's and for more than one time.
     """
-    squares = jnp.square(denoise(sde.mix(x0, eps, t), t) - x0)
+    estimate = denoise(sde.mix(x0, eps, t), t)
+    if jnp.shape(estimate) != jnp.shape(x0) or jnp.ndim(t):
+        raise InputError(
+            f"an x0 of shape {jnp.shape(x0)} at a time of shape {jnp.shape(t)}, denoised to {jnp.shape(estimate)}: "
+            "expected one example, one time and an estimate of the example's shape; lift a batch with jax.vmap"
+        )
+    squares = jnp.square(estimate - x0)
     weight = weighting.weight(sde, t)
     return weight * reduction.reduce(squares) if jnp.ndim(weight) == 0 else reduction.reduce(weight * squares)
 
@@ -35,6 +43,7 @@ def denoising_score_matching(
 
     Its minimiser is E[x_0 | x_t] for every positive w, hence the score (Vincent 2011; Song et al. 2021, eq. 7).
     """
+    x0 = state_of(sde, x0)
     return matching_error(sde, denoise, x0, sde.noise(key, x0.shape, x0.dtype), t, weighting, Mean())
 
 

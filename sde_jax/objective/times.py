@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logit, ndtr, ndtri
 from jaxtyping import Float
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.prediction.label import require_table
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Key, Time
@@ -34,7 +34,9 @@ class Times(abc.ABC):
         return jnp.ones(())
 
     def draw(self, key: Key, n: int, sde: GaussianPath) -> Float[Array, " n"]:
-        """Draw the times of a batch of n examples, where stratified in order."""
+        """Draw the times of a batch of n examples, where stratified in order. Raises `InputError` unless n >= 1."""
+        if not whole(n, 1):
+            raise InputError(f"times for a batch of {n} examples: expected one or more")
         u = strata(key, n) if self.stratified else jax.random.uniform(key, (n,))
         return jax.vmap(lambda u: self.quantile(sde, u))(u)
 

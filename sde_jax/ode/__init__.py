@@ -2,6 +2,7 @@
 
 from sde_jax.ode.finite import finite as finite
 from sde_jax.ode.flow import Flow as Flow
+from sde_jax.ode.flow import check_start as check_start
 from sde_jax.ode.flow import integrate as integrate
 from sde_jax.ode.methods import SRA1 as SRA1
 from sde_jax.ode.methods import Bosh3 as Bosh3

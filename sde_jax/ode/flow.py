@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 import diffrax
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import ArrayLike, Int
 
 from sde_jax.errors import InputError
 from sde_jax.ode.finite import finite
 from sde_jax.ode.methods import Method, Tsit5, evaluations
 from sde_jax.ode.tolerance import Tolerance
+from sde_jax.sde.path import known
 from sde_jax.typing import Array, Time
 
 
@@ -62,6 +64,12 @@ def integrate(
     )
     values = jax.tree.map(lambda v: tolerance.require(v, solution, "the probability-flow ODE"), solution.ys)
     return Flow(values, before + each * solution.stats["num_steps"])
+
+
+def check_start(start: Time) -> None:
+    """Raise `InputError` unless `start`, where it can be looked at, is a time in [0, 1)."""
+    if not isinstance(start, jax.Array | np.generic) and not (known(start) and 0 <= start < 1):
+        raise InputError(f"start = {start!r}: expected a time in [0, 1)")
 
 
 def _checked(y: Any, start: Time, tolerance: Tolerance) -> Any:

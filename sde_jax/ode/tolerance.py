@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Tolerance:
     max_steps: int = 4096
 
     def __post_init__(self):
-        if not (self.rtol > 0 and self.atol > 0 and self.max_steps > 0):
-            raise InputError(f"{self}: expected rtol > 0, atol > 0 and max_steps > 0")
+        if not (0 < self.rtol < float("inf") and 0 < self.atol < float("inf") and whole(self.max_steps, 1)):
+            raise InputError(f"{self}: expected rtol > 0, atol > 0 and max_steps > 0, tolerances finite, steps whole")
 
     def check_resolution(self, y: Any) -> None:
         """Raise `InputError` where rtol is below ten times the spacing of the numbers that y is made of."""

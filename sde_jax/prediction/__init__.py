@@ -1,6 +1,7 @@
 """Denoisers: what a network predicts, and closed forms."""
 
 from sde_jax.prediction import exact as exact
+from sde_jax.prediction.denoiser import check_denoiser as check_denoiser
 from sde_jax.prediction.denoiser import denoiser as denoiser
 from sde_jax.prediction.label import Deviation as Deviation
 from sde_jax.prediction.label import Label as Label

@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 
+import jax
+import jax.numpy as jnp
+
+from sde_jax.errors import InputError
 from sde_jax.prediction.parameterization import Parameterization
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
@@ -20,3 +24,13 @@ def denoiser(
         return c.skip * y + c.out * network(c.scale_in * y, c.noise)
 
     return denoise
+
+
+def check_denoiser(denoise: Denoiser, shape: tuple[int, ...]) -> None:
+    """Raise `InputError` unless the denoiser maps a float array of `shape` to one of the same shape."""
+    if not callable(denoise):
+        raise InputError(f"the denoiser is {denoise!r}: expected a function (x, t) -> E[x_0 | x_t = x]")
+    x = jax.ShapeDtypeStruct(shape, jnp.result_type(float))
+    out = jax.eval_shape(denoise, x, jax.ShapeDtypeStruct((), x.dtype))
+    if not isinstance(out, jax.ShapeDtypeStruct) or out.shape != x.shape or out.dtype != x.dtype:
+        raise InputError(f"the denoiser maps {x} to {out}: expected the same shape and type")

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from sde_jax.errors import InputError
 from sde_jax.sde import GaussianPath
+from sde_jax.sde.path import require_path
 from sde_jax.typing import Array, Denoiser, Time
 
 
@@ -17,6 +18,7 @@ def at_equal_log_snr(denoise: Denoiser, trained: GaussianPath, sampled: Gaussian
     nearest end stands in. Raises `InputError` unless both paths have scalar schedules.
     """
     for sde in (trained, sampled):
+        require_path(sde)
         shape = jax.eval_shape(sde.log_snr, 0.5).shape
         if shape:
             raise InputError(f"{type(sde).__name__}: log_snr of shape {shape}: expected a scalar schedule")

@@ -10,7 +10,7 @@ import lineax
 from sde_jax.errors import InputError
 from sde_jax.ode import Method, ShARK, Tolerance, Tsit5, evaluations, integrate
 from sde_jax.ode.flow import check_explicit
-from sde_jax.reverse import reverse
+from sde_jax.reverse import check_churn, reverse
 from sde_jax.sampling.grids import frames_of
 from sde_jax.sampling.loop import Solution
 from sde_jax.sde import GaussianPath
@@ -44,7 +44,8 @@ class ReverseSDE:
     """The reverse SDE of `churn` > 0 with adaptive steps, by default of strong order 1.5 for its additive noise.
 
     A stochastic Runge-Kutta method on a virtual Brownian tree, so that the path does not depend on the steps taken;
-    both from diffrax. The tree is cheap only beside a large network. Raises `InputError` for any other solver.
+    both from diffrax. The tree is cheap only beside a large network. Raises `InputError` for any other solver, and
+    unless churn >= 0.
     """
 
     churn: float = 1.0
@@ -52,6 +53,7 @@ class ReverseSDE:
     solver: Method = field(default_factory=ShARK)
 
     def __post_init__(self):
+        check_churn(self, self.churn)
         scheme = self.solver.scheme()
         if not isinstance(scheme, diffrax.AbstractSRK) or scheme.tableau.b_error is None:
             raise InputError(f"{scheme}: expected a stochastic Runge-Kutta method with adaptive steps, such as ShARK")

@@ -6,7 +6,7 @@ from typing import Protocol
 import jax.numpy as jnp
 from jaxtyping import Int
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.sde import DDPM, GaussianPath, Tabulated
 from sde_jax.typing import Array, Time
 
@@ -39,8 +39,8 @@ class EulerSteps:
     steps: int = 1000
 
     def __post_init__(self):
-        if self.steps < 1:
-            raise InputError(f"{self}: expected steps >= 1")
+        if not whole(self.steps, 1):
+            raise InputError(f"{self}: expected steps >= 1, a whole number")
 
     def link(self, sde: GaussianPath, t: Time, s: Time) -> tuple[Array, Array]:
         """Return (1 + f / N, g / sqrt(N)) at t."""

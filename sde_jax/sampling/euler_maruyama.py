@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from sde_jax.reverse import reverse
+from sde_jax.reverse import check_churn, reverse
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -16,10 +16,13 @@ class EulerMaruyama(FixedGridSolver):
     """x_s = x + drift(x, t) (s - t) + noise(t) sqrt(t - s) z with the reverse process of `churn`.
 
     Weak order 1 for churn = 1, Anderson's reverse SDE; churn = 0 is Euler's method, order 1, on the
-    probability-flow ODE (Song et al. 2021, section 4.1 and appendix D).
+    probability-flow ODE (Song et al. 2021, section 4.1 and appendix D). Raises `InputError` unless churn >= 0.
     """
 
     churn: float = 1.0
+
+    def __post_init__(self):
+        check_churn(self, self.churn)
 
     @property
     def draws_noise(self) -> bool:

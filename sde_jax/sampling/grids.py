@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Float, Int
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array
 
@@ -30,9 +30,10 @@ def uniform(steps: int, end: float = 1e-3, start: float = 1.0) -> Float[np.ndarr
 
     Raises `InputError` unless steps >= 1 and 0 <= end < start <= 1.
     """
-    if steps < 1 or not 0 <= end < start <= 1:
+    if not whole(steps, 1) or not 0 <= end < start <= 1:
         raise InputError(
-            f"a grid of {steps} steps from t = {start} to t = {end}: expected steps >= 1 and 0 <= end < start <= 1"
+            f"a grid of {steps} steps from t = {start} to t = {end}: expected steps >= 1 and 0 <= end < start <= 1, "
+            "steps a whole number"
         )
     return np.linspace(start, end, steps + 1)
 
@@ -86,6 +87,8 @@ class NoiseGrid(abc.ABC):
             points = steps + 1 - len(head) - len(tail)
             if points < 2:
                 raise InputError(f"{self} in {steps} steps: expected {steps + 2 - points} or more")
+            if (tail and not head and not self.smallest < first) or (head and not tail and not last < self.largest):
+                raise InputError(f"{self} from rho = {first:g} to {last:g}: expected smallest and largest in between")
             rho = self.between(self.largest if head else first, self.smallest if tail else last, points)
             inside = np.array(_times_of(sde, jnp.asarray(-np.log(rho))), float)
         if not head:
@@ -134,8 +137,8 @@ def official(steps: int, end: float = 1e-3) -> Float[np.ndarray, " steps+1"]:
     The grid of the official code, whose last step starts at `end` and, by its tables, comes to data.
     Raises `InputError` unless steps >= 2 and 0 < end < 1.
     """
-    if steps < 2 or not 0 < end < 1:
-        raise InputError(f"official(steps={steps}, end={end}): expected steps >= 2 and 0 < end < 1")
+    if not whole(steps, 2) or not 0 < end < 1:
+        raise InputError(f"official(steps={steps}, end={end}): expected steps >= 2, a whole number, and 0 < end < 1")
     return np.append(np.linspace(1.0, end, steps), 0.0)
 
 
@@ -146,14 +149,23 @@ def checked(grid: ArrayLike) -> Float[Array, " steps+1"]:
     """
     if isinstance(grid, jax.core.Tracer):
         return grid
-    times = np.asarray(grid)
+    try:
+        times = np.asarray(grid)
+    except ValueError:
+        raise InputError(f"grid = {grid}: expected two or more times, floats") from None
     if times.ndim != 1 or times.size < 2 or not np.issubdtype(times.dtype, np.floating):
         raise InputError(f"grid of shape {times.shape} and type {times.dtype}: expected two or more times, floats")
+    times = times.astype(jnp.result_type(float))  # numbers that solvers may look at, unlike tracers
     if not (np.all(np.diff(times) < 0) and times[0] <= 1 and times[-1] >= 0):
         raise InputError(f"grid from {times[0]:g} to {times[-1]:g}: expected times that fall strictly, within [0, 1]")
-    return cast(Array, times.astype(jnp.result_type(float)))  # numbers that solvers may look at, unlike tracers
+    return cast(Array, times)
 
 
 def frames_of(steps: int, frames: int) -> Int[np.ndarray, " frames"]:
-    """Return which of the steps + 1 times of a grid are kept: `frames` of them, evenly spread, the last included."""
+    """Return which of the steps + 1 times of a grid are kept: `frames` of them, evenly spread, the last included.
+
+    Raises `InputError` unless 0 <= frames <= steps + 1.
+    """
+    if not whole(frames, 0, steps + 1):
+        raise InputError(f"frames = {frames} of a grid of {steps + 1} times: expected a whole number, at most as many")
     return np.round(np.linspace(steps, 0, frames)).astype(int)[::-1]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.prediction import score_of
 from sde_jax.sampling.discretization import Discretization, ExactTransition
 from sde_jax.sampling.loop import Step
@@ -28,8 +28,8 @@ class LangevinDynamics(abc.ABC):
     discretization: Discretization = field(default_factory=ExactTransition)
 
     def __post_init__(self):
-        if not self.snr > 0 or self.steps < 1:
-            raise InputError(f"{self}: expected snr > 0 and steps >= 1")
+        if not 0 < self.snr < float("inf") or not whole(self.steps, 1):
+            raise InputError(f"{self}: expected snr > 0 and steps >= 1, a whole number")
 
     @abc.abstractmethod
     def noise_level(self, z: Array, score: Array, time: Time, sde: GaussianPath) -> Array:

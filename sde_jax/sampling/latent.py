@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax.errors import InputError
-from sde_jax.ode import Method, Tolerance, integrate
+from sde_jax.ode import Method, Tolerance, check_start, integrate
+from sde_jax.prediction import check_denoiser
 from sde_jax.reverse import reverse
-from sde_jax.sampling.loop import check_denoiser
-from sde_jax.sde import GaussianPath, require_falling
+from sde_jax.sde import GaussianPath, require_falling, state_of
+from sde_jax.sde.path import known
 from sde_jax.typing import Array, Denoiser
 
 
@@ -37,6 +38,7 @@ def encode(
     its offset. Raises as `integrate` does, for a path whose log-SNR does not fall and for a denoiser that changes
     shape or type.
     """
+    check_start(start)
     return _carry(sde, denoise, sde.from_data(data), start, 1.0, tolerance, solver)
 
 
@@ -56,9 +58,10 @@ def decode(
     from one whose variance is `temperature` times as large. Raises `InputError` for a negative temperature, and as
     `encode` does.
     """
-    if isinstance(temperature, int | float) and not temperature >= 0:
-        raise InputError(f"temperature = {temperature}: expected a number >= 0")
-    centre = sde.offset(1.0)
+    check_start(start)
+    if known(temperature) and not 0 <= temperature < float("inf"):
+        raise InputError(f"temperature = {temperature}: expected a finite number >= 0")
+    centre, latent = sde.offset(1.0), state_of(sde, latent)
     latent = centre + jnp.sqrt(temperature) * (latent - centre)
     coded = _carry(sde, denoise, latent, 1.0, start, tolerance, solver)
     return Coded(sde.to_data(coded.x), coded.evaluations)
@@ -109,6 +112,7 @@ def _carry(
     tolerance: Tolerance | None,
     solver: Method | None,
 ) -> Coded:
+    x = state_of(sde, x)
     require_falling(sde)
     check_denoiser(denoise, x.shape)
     velocity = reverse(sde, denoise, churn=0.0).drift

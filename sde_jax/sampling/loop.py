@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Float, Int
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
+from sde_jax.prediction import check_denoiser
 from sde_jax.sampling.grids import LogSNR, Spacing, checked, frames_of
-from sde_jax.sde import Centred, GaussianPath, require_falling
+from sde_jax.sde import Centred, GaussianPath, require_falling, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
@@ -105,6 +106,12 @@ class FixedGridSolver(abc.ABC):
         return Solution(final, evaluations, trajectory[:frames])
 
 
+def check_steps(owner: object, solver: object) -> None:
+    """Raise `InputError` unless `solver`, a part of `owner`, makes steps."""
+    if not isinstance(solver, FixedGridSolver):
+        raise InputError(f"{type(owner).__name__} of {solver!r}: expected a solver with a fixed grid, such as DDIM()")
+
+
 class Samples(NamedTuple):
     """Samples of a model.
 
@@ -137,8 +144,11 @@ def sample(
     Raises as `transport` does.
     """
     times = checked(grid)
+    check_solver(solver)
     require_falling(sde)
+    check_shape(shape)
     check_denoiser(denoise, shape)
+    check_keys(keys)
 
     def one(key: Key) -> Samples:
         prior, noise = jax.random.split(key)
@@ -158,7 +168,8 @@ def transport(
     that changes shape or type; raises, when the result is computed, for an x that is not finite and for a result
     that is not, and where an adaptive solver does not reach its tolerance.
     """
-    times = checked(grid)
+    times, x = checked(grid), state_of(sde, x)
+    check_solver(solver)
     require_falling(sde)
     check_denoiser(denoise, x.shape)
     return _carry(key, solver, sde, denoise, x, times, frames)
@@ -182,9 +193,24 @@ def _carry(
     return Solution(y + sde.offset(grid[-1]), evaluations, trajectory)
 
 
-def check_denoiser(denoise: Denoiser, shape: tuple[int, ...]) -> None:
-    """Raise `InputError` unless the denoiser maps a float array of `shape` to one of the same shape."""
-    x = jax.ShapeDtypeStruct(shape, jnp.result_type(float))
-    out = jax.eval_shape(denoise, x, jax.ShapeDtypeStruct((), x.dtype))
-    if not isinstance(out, jax.ShapeDtypeStruct) or out.shape != x.shape or out.dtype != x.dtype:
-        raise InputError(f"the denoiser maps {x} to {out}: expected the same shape and type")
+def check_solver(solver: Solver) -> None:
+    """Raise `InputError` for what is no solver."""
+    if isinstance(solver, type) or not hasattr(solver, "solve"):
+        raise InputError(f"solver = {solver!r}: expected a solver, such as DDIM()")
+
+
+def check_keys(keys: Key) -> None:
+    """Raise `InputError` unless there is one key a sample: a list of keys as `jax.random.split` returns it."""
+    old = getattr(keys, "dtype", None) == jnp.uint32
+    if not old and not jnp.issubdtype(getattr(keys, "dtype", None) or object, jax.dtypes.prng_key):
+        raise InputError(f"keys = {keys!r}: expected random keys [n], such as jax.random.split(jax.random.key(0), n)")
+    if keys.ndim - old != 1:
+        raise InputError(f"keys of shape {keys.shape}: expected [n], one key a sample: jax.random.split(key, n)")
+    if len(keys) == 0:
+        raise InputError("no keys: expected one or more, one key a sample")
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Raise `InputError` unless `shape` is one of an array."""
+    if not isinstance(shape, tuple | list) or not all(whole(n, 0) for n in shape):
+        raise InputError(f"shape = {shape}: expected the shape of one sample, such as (2,)")

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
+from sde_jax.reverse import check_churn
 from sde_jax.sampling.history import History, Multistep
 from sde_jax.sampling.kernel import exponential_weights, refresh
 from sde_jax.sampling.loop import Step
@@ -27,8 +28,7 @@ class ExponentialMultistep(Multistep):
 
     def __post_init__(self):
         check_order(self, self.order, 3)
-        if not self.churn >= 0:
-            raise InputError(f"{self}: expected churn >= 0")
+        check_churn(self, self.churn)
 
     @property
     def corrector_order(self) -> int:
@@ -142,7 +142,7 @@ class SASolver(ExponentialMultistep):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.correctors not in (0, 2, 3, 4):
+        if not whole(self.correctors, 0, 4) or self.correctors == 1:
             raise InputError(f"{self}: expected correctors = 0, 2, 3 or 4")
 
     @property

@@ -5,8 +5,9 @@ from typing import Any, Protocol
 
 import jax
 
+from sde_jax.errors import InputError
 from sde_jax.sampling.langevin import Langevin
-from sde_jax.sampling.loop import FixedGridSolver, Step
+from sde_jax.sampling.loop import FixedGridSolver, Step, check_steps
 from sde_jax.sampling.reverse_diffusion import ReverseDiffusion
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -35,12 +36,17 @@ class PredictorCorrector(FixedGridSolver):
 
     Song et al. 2021, algorithm 1. With `corrector_first` in the order of the official code, which ends with a
     predictor; without it in the paper's own, predictor first, which ends with a corrector at the grid's end (where
-    sigma is 0 there is nothing to correct: end the grid before).
+    sigma is 0 there is nothing to correct: end the grid before). Raises `InputError` for a predictor without steps.
     """
 
     predictor: FixedGridSolver = field(default_factory=ReverseDiffusion)
     corrector: Corrector = field(default_factory=Langevin)
     corrector_first: bool = True
+
+    def __post_init__(self):
+        check_steps(self, self.predictor)
+        if isinstance(self.corrector, type) or not hasattr(self.corrector, "correct"):
+            raise InputError(f"{self}: expected a corrector, such as Langevin(), or NoCorrection()")
 
     @property
     def convergence_order(self) -> float:

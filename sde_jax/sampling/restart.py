@@ -8,9 +8,9 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.sampling.edm import EDMHeun
-from sde_jax.sampling.loop import FixedGridSolver, Step
+from sde_jax.sampling.loop import FixedGridSolver, Step, check_steps
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 
@@ -32,8 +32,9 @@ class Restart(FixedGridSolver):
     steps: int = 4
 
     def __post_init__(self):
-        if not (0 < self.low < self.high <= 1 and self.rounds >= 1 and self.steps >= 1):
-            raise InputError(f"{self}: expected 0 < low < high <= 1, rounds >= 1 and steps >= 1")
+        check_steps(self, self.solver)
+        if not (0 < self.low < self.high <= 1 and whole(self.rounds, 1) and whole(self.steps, 1)):
+            raise InputError(f"{self}: expected 0 < low < high <= 1 and whole numbers rounds >= 1, steps >= 1")
 
     @property
     def convergence_order(self) -> float:

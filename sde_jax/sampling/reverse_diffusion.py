@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sde_jax.prediction import score_of
+from sde_jax.reverse import check_churn
 from sde_jax.sampling.discretization import Discretization, ExactTransition
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
@@ -15,11 +16,15 @@ class ReverseDiffusion(FixedGridSolver):
     """x_s = (2 - a) x + (1 + churn^2)/2 q^2 score(x, t) + churn q z, where x_t | x_s ~ N(a x_s, q^2 I).
 
     A step of the forward chain, reversed with the coefficients that it has forwards (Song et al. 2021, eq. 46): by
-    default the exact transition from s to t. Weak order 1 with that one.
+    default the exact transition from s to t. Weak order 1 with that one. Raises `InputError` unless
+    churn >= 0.
     """
 
     churn: float = 1.0
     discretization: Discretization = field(default_factory=ExactTransition)
+
+    def __post_init__(self):
+        check_churn(self, self.churn)
 
     @property
     def draws_noise(self) -> bool:

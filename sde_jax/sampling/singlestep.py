@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.sampling.kernel import exponential_weights, refresh
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
@@ -14,8 +14,8 @@ from sde_jax.typing import Array, Denoiser, Key, Time
 
 
 def check_order(solver: FixedGridSolver, order: int, highest: int) -> None:
-    """Raise `InputError` unless 1 <= order <= highest."""
-    if not 1 <= order <= highest:
+    """Raise `InputError` unless order is a whole number from 1 to `highest`."""
+    if not whole(order, 1, highest):
         raise InputError(f"{solver}: order {order} does not exist here: expected 1 to {highest}")
 
 

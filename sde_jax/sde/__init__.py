@@ -20,6 +20,7 @@ from sde_jax.sde.path import GaussianPath as GaussianPath
 from sde_jax.sde.path import path as path
 from sde_jax.sde.path import require_falling as require_falling
 from sde_jax.sde.path import require_fitting as require_fitting
+from sde_jax.sde.path import state_of as state_of
 from sde_jax.sde.path import static as static
 from sde_jax.sde.product import Product as Product
 from sde_jax.sde.rectified_flow import RectifiedFlow as RectifiedFlow

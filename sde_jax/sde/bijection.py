@@ -85,8 +85,11 @@ class Affine:
     shift: Array | float = 0.0
 
     def __post_init__(self):
-        if concrete(self) and not (np.all(np.asarray(self.scale) != 0) and np.all(np.isfinite(np.asarray(self.scale)))):
-            raise InputError(f"{self}: expected a finite scale that is not 0")
+        if not concrete(self):
+            return
+        finite = np.all(np.isfinite(np.asarray(self.scale))) and np.all(np.isfinite(np.asarray(self.shift)))
+        if not (finite and np.all(np.asarray(self.scale) != 0)):
+            raise InputError(f"{self}: expected a finite scale that is not 0, and a finite shift")
 
     def forward(self, data: Array) -> Array:
         """Return scale data + shift."""

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.sde.path import GaussianPath, path, static
 from sde_jax.sde.ve import VE
 from sde_jax.typing import Array, Time
@@ -18,7 +18,7 @@ class Tabulated(abc.ABC):
     steps: int
 
     def __post_init__(self):
-        if not (isinstance(self.steps, int) and self.steps >= 2):
+        if not whole(self.steps, 2):
             raise InputError(f"{self}: expected a whole number of steps, 2 or more")
 
     def time(self, index: Int[Array, ""] | int) -> Array:

@@ -161,6 +161,7 @@ class GaussianPath(abc.ABC):
 
     def perturb(self, key: Key, x0: Float[Array, "..."], t: Time) -> tuple[Array, Array]:
         """Draw x_t given x_0; return (x_t, eps), both of the shape of x0."""
+        x0 = state_of(self, x0)
         eps = self.noise(key, x0.shape, x0.dtype)
         return self.mix(x0, eps, t), eps
 
@@ -180,7 +181,7 @@ class GaussianPath(abc.ABC):
 
     def prior_log_prob(self, x: Float[Array, "..."]) -> Float[Array, ""]:
         """Return the log-density, in nats, of one x at t = 1 under the prior."""
-        require_fitting(self, x.shape)
+        x = state_of(self, x)
         variance = jnp.broadcast_to(self.prior_variance(), x.shape)
         return -0.5 * jnp.sum((x - self.prior_mean()) ** 2 / variance + jnp.log(2 * jnp.pi * variance))
 
@@ -195,6 +196,12 @@ def concrete(value: Any) -> bool:
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
 
 
+def require_path(sde: Any) -> None:
+    """Raise `InputError` for what is no path."""
+    if not isinstance(sde, GaussianPath):
+        raise InputError(f"sde = {sde!r}: expected a path, such as VP()")
+
+
 def require_fitting(sde: GaussianPath, shape: tuple[int, ...]) -> None:
     """Raise `InputError`, naming both shapes, unless alpha, sigma and the offset broadcast against an x of `shape`."""
     for name in ("log_alpha", "variance", "offset"):
@@ -207,11 +214,29 @@ def require_fitting(sde: GaussianPath, shape: tuple[int, ...]) -> None:
             )
 
 
+def state_of(sde: GaussianPath, x: Any) -> Array:
+    """Return x as an array of floating-point numbers, of JAX's default precision or more.
+
+    Raises `InputError` for an x of whole or complex numbers, and for one that alpha, sigma and the offset do not
+    broadcast against.
+    """
+    if not isinstance(x, jax.Array | np.ndarray | float | list | tuple):
+        raise InputError(f"x = {x!r}: expected an array of floating-point numbers")
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise InputError(
+            f"x of type {x.dtype}: expected floating-point numbers; convert them, images of integers by `Quantization`"
+        )
+    require_fitting(sde, x.shape)
+    return x.astype(jnp.promote_types(x.dtype, jnp.result_type(float)))
+
+
 def require_falling(sde: GaussianPath, points: int = 257) -> None:
     """Raise `InputError`, naming the time, unless log_snr falls strictly on a uniform grid of [0, 1].
 
     Inside a transformation a path whose numbers are traced has no values to look at, and passes.
     """
+    require_path(sde)
     if not concrete(sde):
         return
     times = np.linspace(0.0, 1.0, points)

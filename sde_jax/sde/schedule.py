@@ -5,12 +5,15 @@ from typing import Any
 
 import jax
 
+from sde_jax.errors import InputError
 from sde_jax.sde.path import GaussianPath, path, require_falling
 from sde_jax.typing import Array, Time
 
 
 def function(of: Callable) -> Callable:
     """Return a function as a pytree: of its own leaves where it is one already, otherwise of none."""
+    if not callable(of):
+        raise InputError(f"got {of!r}: expected a function of t")
     return of if jax.tree.structure(of) != jax.tree.structure(0) else jax.tree_util.Partial(of)
 
 
@@ -29,7 +32,10 @@ class Schedule(GaussianPath):
     def __post_init__(self):
         object.__setattr__(self, "log_alpha_of", function(self.log_alpha_of))
         object.__setattr__(self, "variance_of", function(self.variance_of))
-        require_falling(self)
+        try:
+            require_falling(self)
+        except jax.errors.TracerArrayConversionError:
+            raise InputError("Schedule: a function by NumPy: expected functions by jax.numpy") from None
 
     def log_alpha(self, t: Time) -> Array:
         """Return `log_alpha_of(t)`."""

@@ -19,8 +19,8 @@ class VE(GaussianPath):
     sigma_max: float = 50.0
 
     def __post_init__(self):
-        if known(self.sigma_min, self.sigma_max) and not 0 < self.sigma_min < self.sigma_max:
-            raise InputError(f"{self}: expected 0 < sigma_min < sigma_max")
+        if known(self.sigma_min, self.sigma_max) and not 0 < self.sigma_min < self.sigma_max < float("inf"):
+            raise InputError(f"{self}: expected 0 < sigma_min < sigma_max, finite")
 
     def log_alpha(self, t: Time) -> Array:
         """Return 0."""

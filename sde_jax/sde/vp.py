@@ -20,8 +20,10 @@ class VP(GaussianPath):
     beta_max: float = 20.0
 
     def __post_init__(self):
-        if known(self.beta_min, self.beta_max) and not (0 <= self.beta_min <= self.beta_max > 0):
-            raise InputError(f"{self}: expected 0 <= beta_min <= beta_max, beta_max > 0")
+        if not known(self.beta_min, self.beta_max):
+            return
+        if not (0 <= self.beta_min <= self.beta_max and 0 < self.beta_max < float("inf")):
+            raise InputError(f"{self}: expected 0 <= beta_min <= beta_max, beta_max > 0, finite")
 
     def integrated_beta(self, t: Time) -> Array:
         """Return B(t), the integral of beta from 0 to t."""

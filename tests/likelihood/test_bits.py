@@ -191,3 +191,45 @@ def test_what_makes_no_bits_is_refused():
         sj.bits_per_dim(
             jax.random.key(0), sj.VP(), lambda x, t: x, IMAGE, QUANTIZATION, divergence=sj.Exact(), bound=sj.elbo
         )
+
+
+@pytest.mark.parametrize("image", [[0.5], [True], jnp.ones(1)], ids=str)
+def test_an_image_of_other_than_whole_numbers_has_no_cells(image):
+    with pytest.raises(sj.InputError, match="expected whole numbers from 0 to 3"):
+        sj.Quantization(4).dequantize(jax.random.key(0), jnp.asarray(image))
+
+
+@pytest.mark.parametrize("image", [[0, 4], [-1, 0]], ids=str)
+def test_numbers_that_are_no_levels_have_no_bits(image):
+    def bits(image):
+        return sj.bits_per_dim(jax.random.key(0), sj.VP(), lambda x, t: 0 * x, image, sj.Quantization(4), bound=sj.elbo)
+
+    with pytest.raises(sj.InputError, match="expected whole numbers from 0 to 3"):
+        bits(jnp.asarray(image))
+    with pytest.raises(RuntimeError, match="no levels of Quantization"):
+        jax.block_until_ready(jax.jit(bits)(jnp.asarray(image)))
+
+
+def test_what_is_no_number_is_not_quantised():
+    with pytest.raises(RuntimeError, match="holds NaN"):
+        jax.block_until_ready(sj.Quantization(4).quantize(jnp.array([0.0, jnp.nan])))
+
+
+@pytest.mark.parametrize("levels", [2.5, True, "4"])
+def test_levels_are_counted_in_whole_numbers(levels):
+    with pytest.raises(sj.InputError, match="levels whole"):
+        sj.Quantization(levels)
+
+
+def test_no_numbers_and_no_draws_have_no_bits():
+    sde = sj.VP()
+    with pytest.raises(sj.InputError, match="expected one or more numbers"):
+        sj.bits_per_dim(jax.random.key(0), sde, lambda x, t: x, jnp.zeros(0, int), sj.Quantization(4))
+    with pytest.raises(sj.InputError, match="k >= 1, and size >= 1"):
+        importance_weighted(jnp.zeros(0), 3)
+
+
+@pytest.mark.parametrize(("u", "log_q"), [(jnp.zeros(()), 0.0), (jnp.zeros(2), jnp.zeros(2))], ids=["u", "log q"])
+def test_a_dequantisation_of_another_shape_than_its_image_is_refused(u, log_q):
+    with pytest.raises(sj.InputError, match="expected the image's and"):
+        sj.Variational(lambda key, image: (u, log_q)).fractions(jax.random.key(0), jnp.zeros(2, int))

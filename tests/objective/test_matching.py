@@ -94,3 +94,10 @@ def test_the_loss_by_noise_level_is_the_minimum_of_every_level():
     losses = jax.jit(lambda x0, times: by_noise_level(KEY, sde, exact, x0, times, sj.EDMWeighting()))(x0, times)
     weights = np.array([float(sj.EDMWeighting().weight(sde, t)) for t in times])
     np.testing.assert_allclose(losses / weights, [minimum(sde, t) for t in times], rtol=0.1)
+
+
+def test_an_estimate_of_another_shape_and_a_batch_of_times_have_no_loss():
+    key, sde, x0 = jax.random.key(0), sj.VP(), jnp.ones(3)
+    for denoise, t in ((lambda x, t: x[:1], 0.5), (lambda x, t: x.sum(), 0.5), (lambda x, t: x, jnp.full(3, 0.5))):
+        with pytest.raises(sj.InputError, match="expected one example, one time and an estimate"):
+            sj.denoising_score_matching(key, sde, denoise, x0, t, sj.Simple())

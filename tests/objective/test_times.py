@@ -164,3 +164,9 @@ def test_times_that_start_at_an_end_are_refused(times, start):
 def test_normal_times_without_spread_are_refused(times):
     with pytest.raises(sj.InputError, match="expected deviation > 0"):
         times(deviation=0.0)
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, True])
+def test_a_batch_of_no_examples_has_no_times(n):
+    with pytest.raises(sj.InputError, match="expected one or more"):
+        sj.Uniform().draw(jax.random.key(0), n, sj.VP())

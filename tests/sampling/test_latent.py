@@ -110,3 +110,15 @@ def test_what_cannot_be_coded_is_refused():
     for other in (-jnp.ones(2), jnp.zeros(2)):
         with pytest.raises(RuntimeError, match="no way between opposite or central latents"):
             sj.interpolate(jnp.ones(2), other, [0.5])
+
+
+@pytest.mark.parametrize("start", [-0.1, 1.0, 1.5, float("nan"), None, "0"], ids=str)
+def test_a_flow_starts_within_the_path(start):
+    sde, x = sj.VP(), jnp.ones(2)
+    for call in (
+        lambda: sj.encode(sde, lambda x, t: x, x, start=start),
+        lambda: sj.decode(sde, lambda x, t: x, x, start=start),
+        lambda: sj.log_likelihood(jax.random.key(0), sde, lambda x, t: x, x, start=start),
+    ):
+        with pytest.raises(sj.InputError, match=r"start = .*: expected a time in"):
+            call()

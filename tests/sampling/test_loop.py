@@ -169,3 +169,77 @@ def test_a_grid_that_does_not_fall_within_the_unit_interval_is_refused(grid):
 def test_a_denoiser_that_changes_shape_or_type_is_refused(denoise):
     with pytest.raises(sj.InputError, match="expected the same shape and type"):
         sj.sample(keys(1), sj.EulerMaruyama(), SDE, denoise, sj.grids.uniform(3), (2,))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"frames": 5}, "frames = 5 of a grid of 4 times"),
+        ({"frames": -1}, "frames = -1"),
+        ({"frames": 2.0}, "frames = 2.0"),
+        ({"keys": jax.random.key(0)}, r"keys of shape \(\): expected \[n\], one key a sample"),
+        ({"keys": jax.random.PRNGKey(0)}, r"keys of shape \(2,\): expected \[n\], one key a sample"),
+        ({"keys": 0}, "keys = 0: expected random keys"),
+        ({"keys": keys(0)}, "no keys: expected one or more"),
+        ({"solver": sj.EulerMaruyama}, r"expected a solver, such as DDIM\(\)"),
+        ({"solver": None}, "solver = None"),
+        ({"sde": "vp"}, r"sde = 'vp': expected a path, such as VP\(\)"),
+        ({"sde": sj.VP}, "expected a path"),
+        ({"denoise": None}, "the denoiser is None: expected a function"),
+        ({"shape": 2}, "shape = 2: expected"),
+        ({"shape": (2.0,)}, r"shape = \(2.0,\): expected"),
+        ({"shape": (-1,)}, r"shape = \(-1,\): expected"),
+        ({"grid": [[1.0], [0.5, 0.1]]}, "expected two or more times, floats"),
+        ({"grid": np.array([1, 1 - 1e-18, 0.5], np.longdouble)}, "expected times that fall strictly"),
+    ],
+)
+def test_what_cannot_be_sampled_is_refused(wrong, message):
+    right = {"keys": keys(1), "solver": sj.DDIM(), "sde": SDE, "denoise": DENOISE, "grid": sj.grids.uniform(3)}
+    with pytest.raises(sj.InputError, match=message):
+        sj.sample(**(right | {"shape": (2,)} | wrong))
+
+
+@pytest.mark.parametrize("x", [jnp.ones(2, int), jnp.ones(2, bool), jnp.ones(2, complex), "abc", None], ids=str)
+def test_a_state_that_is_no_array_of_floating_point_numbers_is_refused(x):
+    calls = [
+        lambda: sj.transport(keys(1)[0], sj.DDIM(), SDE, DENOISE, x, sj.grids.uniform(3)),
+        lambda: sj.encode(SDE, DENOISE, x),
+        lambda: sj.decode(SDE, DENOISE, x),
+        lambda: sj.log_likelihood(keys(1)[0], SDE, DENOISE, x),
+        lambda: sj.elbo(keys(1)[0], SDE, DENOISE, x),
+        lambda: SDE.perturb(keys(1)[0], x, 0.5),
+        lambda: SDE.prior_log_prob(x),
+    ]
+    for call in calls:
+        with pytest.raises(sj.InputError, match="floating-point numbers"):
+            call()
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (4, 2)])
+def test_a_state_that_the_path_does_not_fit_is_refused_with_both_shapes(shape):
+    sde, x = sj.MeanReverting(jnp.ones(3)), jnp.ones(shape)
+    calls = [
+        lambda: sj.transport(keys(1)[0], sj.DDIM(), sde, lambda x, t: x, x, sj.grids.uniform(3)),
+        lambda: sj.encode(sde, lambda x, t: x, x),
+        lambda: sj.decode(sde, lambda x, t: x, x),
+        lambda: sj.log_likelihood(keys(1)[0], sde, lambda x, t: x, x),
+        lambda: sj.elbo(keys(1)[0], sde, lambda x, t: x, x),
+    ]
+    for call in calls:
+        with pytest.raises(sj.InputError, match=r"offset of shape \(3,\) for x of shape"):
+            call()
+
+
+def test_half_precision_and_lists_are_computed_as_arrays_of_the_default_precision():
+    grid = sj.grids.uniform(3)
+    exact = sj.transport(keys(1)[0], sj.DDIM(), SDE, DENOISE, jnp.ones(2), grid).x
+    for x in (jnp.ones(2, jnp.float16), jnp.ones(2, jnp.bfloat16), [1.0, 1.0]):
+        ours = sj.transport(keys(1)[0], sj.DDIM(), SDE, DENOISE, x, grid).x
+        assert ours.dtype == exact.dtype
+        np.testing.assert_array_equal(ours, exact)
+
+
+@pytest.mark.parametrize("corrector", [None, sj.Langevin, sj.DDIM()], ids=str)
+def test_what_does_not_correct_is_refused(corrector):
+    with pytest.raises(sj.InputError, match="expected a corrector"):
+        sj.PredictorCorrector(corrector=corrector)
