@@ -187,7 +187,7 @@ def test_what_makes_no_bits_is_refused():
         sj.TruncatedNormal(0.0)
     with pytest.raises(RuntimeError, match=r"expected u in \[0, 1\]"):
         draws(sj.Variational(lambda key, image: (image + 2.0, 0.0)), 1)
-    with pytest.raises(sj.InputError, match="expected no divergence and no tolerance beside it"):
+    with pytest.raises(sj.InputError, match="expected no divergence, tolerance or solver beside it"):
         sj.bits_per_dim(
             jax.random.key(0), sj.VP(), lambda x, t: x, IMAGE, QUANTIZATION, divergence=sj.Exact(), bound=sj.elbo
         )
