@@ -62,7 +62,8 @@ class Quantization:
 
         Raises, when the result is computed, for NaN.
         """
-        x = eqx.error_if(x := jnp.asarray(x), jnp.any(jnp.isnan(x)), "quantize: x holds NaN: expected numbers")
+        x = jnp.asarray(x)
+        x = eqx.error_if(x, jnp.any(jnp.isnan(x)), "quantize: x holds NaN: expected numbers")
         level = jnp.floor((x - self.low) / self.cell)
         return jnp.clip(level, 0, self.levels - 1).astype(jnp.uint8 if self.levels <= 256 else jnp.int32)
 
