@@ -33,7 +33,8 @@ def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
             f"config.training.batch_size = {experiment.training.batch_size}: "
             f"expected a multiple of the number of devices, {devices}"
         )
-    problems.extend(_unusable(experiment))
+    if not found:  # a file's components may be of any type until then
+        problems.extend(_unusable(experiment))
     if found or problems:
         raise InputError("\n".join([*found, *problems]))
     return experiment
