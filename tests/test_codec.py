@@ -178,7 +178,10 @@ EXPECTED = f"expected one of {', '.join(sorted(dict(PROTOCOLS)[sde.GaussianPath]
 def test_an_error_in_a_component_keeps_the_current_one():
     value, problems = decode(sde.GaussianPath, {"beta_min": 30}, sde.VP())
     assert value == sde.VP()
-    assert problems == ["value: VP(beta_min=30.0, beta_max=20.0): expected 0 <= beta_min <= beta_max, beta_max > 0"]
+    (problem,) = problems
+    assert problem.startswith(
+        "value: VP(beta_min=30.0, beta_max=20.0): expected 0 <= beta_min <= beta_max, beta_max > 0"
+    )
 
 
 def test_data_that_describe_the_default_are_the_default():

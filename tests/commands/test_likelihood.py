@@ -48,6 +48,7 @@ def test_held_out_images_are_scored_with_a_standard_error_over_images(run, sde_j
         assert "expected" in sde_jax("likelihood", "--workdir", run, "--num_examples=0").problems[0]
 
 
+@pytest.mark.slow
 def test_one_checkpoint_is_scored_by_the_flow_and_by_the_bound_with_the_settings_of_its_config(run, sde_jax):
     changes = ["elbo_strata=4", "solver=Bosh3", "dequantizer=TruncatedNormal", "dequantizer.scale=0.5"]
     flags = [f"--config.likelihood.{change}" for change in changes]

@@ -20,8 +20,8 @@ def exact_bits(sde, oracle, latent, x):
 
 
 CASES = [
-    (sj.VP(), "mixture"),
     (sj.VE(), "Gaussian"),
+    pytest.param(sj.VP(), "mixture", marks=pytest.mark.slow),
     pytest.param(sj.VP(), "Gaussian", marks=pytest.mark.slow),
     pytest.param(sj.VE(), "mixture", marks=pytest.mark.slow),
     pytest.param(sj.SubVP(), "Gaussian", marks=pytest.mark.slow),

@@ -192,7 +192,13 @@ def test_from_no_signal_to_no_noise_a_known_example_is_found_exactly(solver):
     np.testing.assert_allclose(draw(jax.random.split(jax.random.key(0), 3)), np.tile(MEAN, (3, 1)), atol=1e-9)
 
 
-@pytest.mark.parametrize("solver", [sj.DEIS(order=3), sj.UniPC(order=3), sj.EDMHeun(churn=1.0)], ids=name)
+DIFFERENTIATED = [
+    sj.DEIS(order=3),
+    *(pytest.param(s, marks=pytest.mark.slow) for s in (sj.UniPC(), sj.EDMHeun(churn=1.0))),
+]
+
+
+@pytest.mark.parametrize("solver", DIFFERENTIATED, ids=name)
 def test_samples_are_differentiable_even_through_steps_that_are_infinite_in_log_snr(solver):
     sde, grid, keys = Straight(), np.linspace(1.0, 0.0, 8), jax.random.split(jax.random.key(0), 2)
 

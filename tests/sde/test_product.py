@@ -105,7 +105,7 @@ def test_a_projected_prior_has_no_density():
         (lambda: sj.Product(PARTS).from_data(DATA | {"node": np.zeros(3)}), r"'node' of shape \(3,\): expected \(2,\)"),
         (lambda: sj.Product(PARTS).to_data(jnp.zeros(6)), r"x of shape \(6,\): expected \(7,\)"),
         (lambda: sj.Product(PARTS).noise(KEY(0), (6,)), r"noise of shape \(6,\): expected \(7,\)"),
-        (lambda: sj.Product(PARTS).perturb(KEY(0), jnp.zeros(6), 0.5), r"noise of shape \(6,\): expected \(7,\)"),
+        (lambda: sj.Product(PARTS).perturb(KEY(0), jnp.zeros(6), 0.5), r"of shape \(7,\) for x of shape \(6,\)"),
         (lambda: sj.Product({"a": (PARTS["edge"][0], (2, 3))}), r"offset of shape \(2,\) for x of shape \(2, 3\)"),
     ],
 )
