@@ -24,7 +24,11 @@ def name(value):
     return type(value).__name__
 
 
-@pytest.mark.parametrize("solver", [PC, sj.ProbabilityFlow(), pytest.param(ROUGH, marks=pytest.mark.slow)], ids=name)
+ALONE = [PC, sj.ProbabilityFlow(), sj.EDMHeun(churn=2.0)]
+SLOWLY = [pytest.param(solver, marks=pytest.mark.slow) for solver in (ROUGH, sj.UniPC(order=3), sj.Restart())]
+
+
+@pytest.mark.parametrize("solver", [*ALONE, *SLOWLY], ids=name)
 def test_a_sample_depends_on_its_key_alone(solver):
     draw = jax.jit(lambda keys: sj.sample(keys, solver, SDE, DENOISE, sj.grids.uniform(20), (2,)))
     three = draw(keys(3))
@@ -43,7 +47,7 @@ mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
 sde = sj.VP()
 denoise = sj.exact.GaussianDenoiser(sde, 0.3, 0.25)
 keys = jax.random.split(jax.random.key(0), 16)
-for solver in (sj.PredictorCorrector(), sj.ProbabilityFlow()):
+for solver in (sj.PredictorCorrector(), sj.ProbabilityFlow(), sj.UniPC(order=3), sj.EDMHeun(churn=2.0)):
     draw = jax.jit(lambda keys: sj.sample(keys, solver, sde, denoise, sj.grids.uniform(10), (3,)).x)
     spread = draw(jax.device_put(keys, NamedSharding(mesh, PartitionSpec("data"))))
     assert len(spread.sharding.device_set) == 8, spread.sharding
