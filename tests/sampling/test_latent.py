@@ -101,7 +101,7 @@ def test_what_cannot_be_coded_is_refused():
         sj.encode(sde, denoise, jnp.array([0.0, jnp.nan]))
     with pytest.raises(sj.InputError, match=r"start = -0.1: expected a time in \[0, 1\)"):
         sj.encode(sde, denoise, jnp.zeros(2), start=-0.1)
-    with pytest.raises(sj.InputError, match=r"temperature = -1.0: expected a number >= 0"):
+    with pytest.raises(sj.InputError, match=r"temperature = -1.0: expected a finite number >= 0"):
         sj.decode(sde, denoise, jnp.zeros(2), temperature=-1.0)
     with pytest.raises(sj.InputError, match="expected the same shape and type"):
         sj.encode(sde, lambda x, t: x[:1], jnp.zeros(2))
