@@ -155,11 +155,11 @@ def test_edms_sampler_is_heuns_method_in_sigma():
 
 def test_churn_raises_the_noise_by_the_factor_it_names_and_only_where_asked():
     sde, x, grid, key = sj.VE(), jnp.array([1.7, 0.1]), np.linspace(0.9, 0.1, 5), jax.random.key(3)
-    t, solver = 0.6, sj.EDMHeun(churn=0.4, low=0.05, high=10.0)  # gamma = 0.4 / 4 steps
+    t, solver = 0.6, sj.EDMHeun(churn=0.4, low=0.05, high=10.0, inflation=1.3)  # gamma = 0.4 / 4 steps
     raised, later = solver.raised(key, x, t, solver.init(x, grid), sde)
     np.testing.assert_allclose(sde.sigma(later), 1.1 * sde.sigma(t), rtol=1e-9)
     spread = np.sqrt(sde.sigma(later) ** 2 - sde.sigma(t) ** 2)
-    np.testing.assert_allclose(raised, x + spread * jax.random.normal(key, (2,)), rtol=1e-6)
+    np.testing.assert_allclose(raised, x + 1.3 * spread * jax.random.normal(key, (2,)), rtol=1e-6)
     for outside in (0.1, 0.95):
         same, time = solver.raised(key, x, outside, solver.init(x, grid), sde)
         np.testing.assert_array_equal(same, x)
