@@ -1,5 +1,6 @@
 """Exact likelihood by the probability-flow ODE."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -55,15 +56,10 @@ def log_likelihood(
     velocity = reverse(sde, denoise, churn=0.0).drift
     x = state_of(sde, sde.from_data(data))
     check_denoiser(denoise, x.shape)
-    probes = divergence.probes(key, x.shape).astype(x.dtype)
-
-    def usual(t: Time) -> Array:
-        """The log-determinant of the flow of data of unit variance, half that of alpha^2 + sigma^2."""
-        return 0.5 * jnp.sum(jnp.broadcast_to(jnp.log(sde.alpha(t) ** 2 + sde.variance(t)), x.shape))
+    probes, usual = divergence.probes(key, x.shape).astype(x.dtype), partial(_usual, sde, x.shape)
 
     def field(state: tuple[Array, Array], t: Time) -> tuple[Array, Array]:
         v, matvec = linear(lambda y: velocity(y, t), state[0])
-        # What is left to integrate is small, and so is what a relative tolerance allows its error to be.
         return v, divergence.estimates(matvec, probes) - jax.jvp(usual, (t,), (jnp.ones_like(t),))[1]
 
     estimates = jax.eval_shape(lambda x: field((x, x), 1.0)[1], x)
@@ -72,3 +68,11 @@ def log_likelihood(
     latent, change = flow.values[0][-1], flow.values[1][-1] + usual(1.0) - usual(start)
     value = sde.log_volume(data) + sde.prior_log_prob(latent) + jnp.mean(change)
     return LogLikelihood(value, divergence.standard_error(change), latent, flow.evaluations)
+
+
+def _usual(sde: GaussianPath, shape: tuple[int, ...], t: Time) -> Array:
+    """Return the log-determinant of the flow of data of unit variance: half the sum of log(alpha^2 + sigma^2).
+
+    Without it what is left to integrate is small, and so is what a relative tolerance allows its error to be.
+    """
+    return 0.5 * jnp.sum(jnp.broadcast_to(jnp.log(sde.alpha(t) ** 2 + sde.variance(t)), shape))
