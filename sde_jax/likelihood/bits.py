@@ -73,7 +73,7 @@ def _checked(image: Int[Array, "..."], quantization: Quantization) -> Int[Array,
     image = quantization.checked(image)
     if image.size == 0:
         raise InputError(f"an image of shape {image.shape}: expected one or more numbers")
-    outside = ~jnp.all((image >= 0) & (image < quantization.levels))
+    outside = ~jnp.all((image >= 0) & (image <= quantization.levels - 1))
     return eqx.error_if(image, outside, f"an image with numbers that are no levels of {quantization}")
 
 

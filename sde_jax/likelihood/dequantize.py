@@ -48,7 +48,7 @@ class Quantization:
         image = jnp.asarray(image)
         if not jnp.issubdtype(image.dtype, jnp.integer):
             raise InputError(f"an image of type {image.dtype}: expected whole numbers from 0 to {self.levels - 1}")
-        if concrete(image) and image.size and not (jnp.min(image) >= 0 and jnp.max(image) < self.levels):
+        if concrete(image) and image.size and not (jnp.min(image) >= 0 and jnp.max(image) <= self.levels - 1):
             least, most = jnp.min(image), jnp.max(image)
             raise InputError(f"an image from {least} to {most}: expected whole numbers from 0 to {self.levels - 1}")
         return image
