@@ -11,7 +11,7 @@ from sde_jax.codec import decode, encode
 from sde_jax.data import Dataset, Digits
 from sde_jax.errors import InputError
 from sde_jax.likelihood import Dequantizer, Divergence, Hutchinson, UniformCell
-from sde_jax.nn import MLP, Architecture
+from sde_jax.nn import MLP, Architecture, Compute
 from sde_jax.objective import Objective as Objective
 from sde_jax.ode import Method, Tolerance, Tsit5
 from sde_jax.sampling import PredictorCorrector, ProbabilityFlow, Solver, Spacing, grids
@@ -94,7 +94,7 @@ def _samplers() -> Mapping[str, Sampler]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A run: data, forward SDE, network, objective, training, samplers by name, scoring and seed.
+    """A run: data, forward SDE, network and how it is computed, objective, training, samplers by name, scoring, seed.
 
     Raises `InputError` where a field is out of range, and where the objective cannot be had on the path.
     """
@@ -102,6 +102,7 @@ class Experiment:
     data: Dataset = field(default_factory=Digits)
     sde: GaussianPath = field(default_factory=VP)
     network: Architecture = field(default_factory=MLP)
+    compute: Compute = field(default_factory=Compute)
     objective: Objective = field(default_factory=Objective)
     training: Training = field(default_factory=Training)
     samplers: Mapping[str, Sampler] = field(default_factory=_samplers)
@@ -153,7 +154,9 @@ class Experiment:
         """Return what makes two runs train alike: all settings but how long, how it is logged, sampled and scored."""
         data = self.to_json()
         kept = {name: data["training"][name] for name in ("batch_size", "flip", "optimizer", "average")}
-        return {**{k: v for k, v in data.items() if k not in ("samplers", "likelihood")}, "training": kept}
+        precision = {"bfloat16": self.compute.bfloat16}
+        left_out = ("samplers", "likelihood", "compute")
+        return {**{k: v for k, v in data.items() if k not in left_out}, "training": kept, "compute": precision}
 
 
 def _branch(node: dict[str, Any], name: str) -> dict[str, Any]:

@@ -59,12 +59,13 @@ def run(experiment: Experiment, directory: Path) -> int:
 
 def starting_point(record: Record, checkpoints: Checkpoints, mesh: Mesh) -> tuple[nn.Apply, TrainState]:
     """Return the network and the newest saved state, or a fresh one where nothing is saved."""
-    network, seed = record.experiment.network, record.experiment.seed
+    experiment = record.experiment
+    network, compute = experiment.network, experiment.compute
     if checkpoints.latest is not None:
-        apply, params = nn.abstract(network, record.shape)
+        apply, params = nn.abstract(network, record.shape, compute)
         return apply, checkpoints.restore(abstract_state(record, params, mesh))
-    apply, params = nn.initialized(network, record.shape, seed)
-    state = TrainState.create(params, record.experiment.training.optimizer.transformation())
+    apply, params = nn.initialized(network, record.shape, experiment.seed, compute)
+    state = TrainState.create(params, experiment.training.optimizer.transformation())
     return apply, jax.device_put(state, replicated(mesh))
 
 
@@ -137,7 +138,7 @@ def dry_run(experiment: Experiment) -> None:
 
     splits, mesh = experiment.data.open(), data_mesh()
     record = Record(experiment, splits.shape, splits.levels)
-    apply, params = nn.abstract(experiment.network, record.shape)
+    apply, params = nn.abstract(experiment.network, record.shape, experiment.compute)
     state = abstract_state(record, params, mesh)
     batch = jax.ShapeDtypeStruct((experiment.training.batch_size, *record.shape), "uint8")
     memory = compiled_step(record, apply, mesh).lower(state, {"image": batch}).compile().memory_analysis()

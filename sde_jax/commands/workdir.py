@@ -179,7 +179,7 @@ def load(workdir: Workdir, mesh: Mesh) -> Model:
     record = workdir.read_record()
     if not workdir.checkpoints.is_dir():
         raise InputError(f"{workdir.path}: no checkpoint there yet; train first")
-    apply, params = nn.abstract(record.experiment.network, record.shape)
+    apply, params = nn.abstract(record.experiment.network, record.shape, record.experiment.compute)
     with Checkpoints(workdir.checkpoints, read_only=True) as checkpoints:
         state = checkpoints.restore(abstract_state(record, params, mesh))
     return Model(record, apply, state.averages, int(state.step))

@@ -8,9 +8,10 @@ from flax import nnx
 class Architecture(Protocol):
     """A frozen dataclass of plain fields that builds a network: the value that a run's configuration names.
 
-    The module it builds is called as `module(x, noise, *, rngs=None)` with one example `x` of `shape` (no batch
-    axis: `jax.vmap` lifts it), the scalar noise label `noise` (c_noise of the parameterisation), and returns an
-    array of `shape`. With `rngs` given, dropout is active and draws from `rngs.dropout`.
+    The module it builds is called as `module(x, noise, *, condition=None, forward=Forward())` with one example `x` of
+    `shape` (no batch axis: `jax.vmap` lifts it), the scalar noise label `noise` (c_noise of the parameterisation) and
+    what the example is conditioned on, None for nothing (condition.py); it returns an array of `shape`. Its layers
+    compute in the dtype of `x`, its blocks run through `forward` (forward.py).
     """
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> nnx.Module:

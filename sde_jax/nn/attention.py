@@ -4,9 +4,10 @@ import jax
 from flax import nnx
 from jaxtyping import Float
 
-from sde_jax.nn.blocks import dense, skip_sum
+from sde_jax.nn.blocks import skip_sum
+from sde_jax.nn.layers import dense
 from sde_jax.nn.norms import GroupNorm
-from sde_jax.typing import Array
+from sde_jax.typing import Array, Key
 
 
 class AttnBlock(nnx.Module):
@@ -25,7 +26,7 @@ class AttnBlock(nnx.Module):
         self.value = dense(channels, channels, init_scale=0.1, rngs=rngs)
         self.out = dense(channels, channels, init_scale=init_scale, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+    def __call__(self, x: Float[Array, "h w c"], *, key: Key | None = None) -> Float[Array, "h w c"]:
         """Return the image with every pixel informed by all others."""
         h = self.norm(x).reshape(-1, 1, x.shape[-1])  # dot_product_attention wants [pixels, heads, channels]
         h = jax.nn.dot_product_attention(self.query(h), self.key(h), self.value(h))

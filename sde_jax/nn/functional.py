@@ -2,37 +2,87 @@
 
 from collections.abc import Callable
 
+import jax.numpy as jnp
 from flax import nnx
 
 from sde_jax.nn.architecture import Architecture
+from sde_jax.nn.compute import Compute
+from sde_jax.nn.forward import Forward
 from sde_jax.typing import Array, Key, Params
 
 Apply = Callable[..., Array]
-"""`apply(params, x, noise, *, key=None)`: one example in, one of the same shape out; `key` switches dropout on."""
+"""`apply(params, x, noise, *, condition=None, key=None)`: one example in, one of its shape out; a key is dropout's."""
 
 
-def functional(model: nnx.Module) -> tuple[Apply, Params]:
+def functional(model: nnx.Module, compute: Compute | None = None) -> tuple[Apply, Params]:
     """Split a network into `(apply, params)`.
 
-    `params` is a nested dictionary of arrays. `apply(params, x, noise, *, key=None)` evaluates the network on one
-    example `x` at the scalar noise label `noise`; `key=None` is deterministic, a key makes dropout draw from it.
-    Works under every JAX transformation.
+    `params` is a nested dictionary of float32 arrays. `apply(params, x, noise, *, condition=None, key=None)` evaluates
+    the network on one example `x` at the scalar noise label `noise`; `key=None` is deterministic, a key makes dropout
+    draw from it. The output has the dtype of `x`. Works under every JAX transformation.
     """
+    evaluate, params = _split(model, compute or Compute())
+
+    def apply(
+        params: Params, x: Array, noise: Array, *, condition: Array | None = None, key: Key | None = None
+    ) -> Array:
+        return evaluate(params, x, noise, condition, key, None)
+
+    return apply, params
+
+
+def activations(
+    model: nnx.Module, compute: Compute | None = None
+) -> tuple[Callable[..., tuple[Array, dict[str, Array]]], Params]:
+    """Split a network into `(apply, params)` where apply returns its output and its blocks' outputs by name.
+
+    `apply(params, x, noise, *, condition=None)` -> (y, {"encoder.0.1": h, ...}), y as that of `functional`. For probes,
+    and for perceptual distances in a model's own features.
+    """
+    evaluate, params = _split(model, compute or Compute())
+
+    def apply(
+        params: Params, x: Array, noise: Array, *, condition: Array | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        named: dict[str, Array] = {}
+        return evaluate(params, x, noise, condition, None, named), named
+
+    return apply, params
+
+
+def _split(model: nnx.Module, compute: Compute) -> tuple[Callable[..., Array], Params]:
     graph, params = nnx.split(model, nnx.Param)
 
-    def apply(params: Params, x: Array, noise: Array, *, key: Key | None = None) -> Array:
+    def evaluate(
+        params: Params,
+        x: Array,
+        noise: Array,
+        condition: Array | None,
+        key: Key | None,
+        named: dict[str, Array] | None,
+    ) -> Array:
         network = nnx.merge(graph, nnx.State(params))  # type: ignore[arg-type]
-        return network(x, noise, rngs=None if key is None else nnx.Rngs(dropout=key))
+        y = network(
+            x.astype(jnp.bfloat16) if compute.bfloat16 else x,
+            noise,
+            condition=condition,
+            forward=Forward(key, compute, named),
+        )
+        return y.astype(x.dtype)
 
-    return apply, nnx.to_pure_dict(params)
+    return evaluate, nnx.to_pure_dict(params)
 
 
-def initialized(architecture: Architecture, shape: tuple[int, ...], seed: int) -> tuple[Apply, Params]:
+def initialized(
+    architecture: Architecture, shape: tuple[int, ...], seed: int, compute: Compute | None = None
+) -> tuple[Apply, Params]:
     """Return `(apply, params)` of a fresh network for examples of `shape`; the parameters are a function of `seed`."""
-    return functional(architecture.build(shape, rngs=nnx.Rngs(seed)))
+    return functional(architecture.build(shape, rngs=nnx.Rngs(seed)), compute)
 
 
-def abstract(architecture: Architecture, shape: tuple[int, ...]) -> tuple[Apply, Params]:
+def abstract(
+    architecture: Architecture, shape: tuple[int, ...], compute: Compute | None = None
+) -> tuple[Apply, Params]:
     """Return `(apply, params)` with the parameters' shapes and dtypes only; nothing is computed or allocated."""
     model = nnx.eval_shape(lambda: architecture.build(shape, rngs=nnx.Rngs(0)))
-    return functional(model)
+    return functional(model, compute)

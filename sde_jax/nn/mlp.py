@@ -1,15 +1,18 @@
 """A residual network of dense layers, for tables, low dimensions and very small images."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from sde_jax.errors import InputError
+from sde_jax.nn.condition import Condition, Unconditional
 from sde_jax.nn.embeddings import positional
-from sde_jax.typing import Array
+from sde_jax.nn.forward import Forward
+from sde_jax.nn.layers import as_input
+from sde_jax.typing import Array, Key
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,15 @@ class MLP:
     The flattened example enters `width` features; `scale` and `shift` are linear in an embedding of the noise
     label (FiLM, Perez et al. 2018); the last layer starts at zero, as in Ho et al. 2020.
 
-    width: features of the residual stream; depth: number of blocks; dropout: probability inside a block.
+    width: features of the residual stream; depth: number of blocks; dropout: probability inside a block; condition:
+    what else the network is told, added to that embedding (or, of channels, appended to the example).
     Raises `InputError` where a field is out of range.
     """
 
     width: int = 512
     depth: int = 4
     dropout: float = 0.0
+    condition: Condition = field(default_factory=Unconditional)
 
     def __post_init__(self):
         if self.width < 4 or self.width % 2 or self.depth < 1 or not 0 <= self.dropout < 1:
@@ -43,32 +48,42 @@ EMBEDDING = 128
 """Features of the embedded noise label."""
 
 
+def _silent(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
+    return nnx.Linear(inputs, outputs, kernel_init=nnx.initializers.zeros, promote_dtype=as_input, rngs=rngs)
+
+
 class _Block(nnx.Module):
     def __init__(self, width: int, dropout: float, rngs: nnx.Rngs):
-        self.norm = nnx.RMSNorm(width, rngs=rngs)
-        self.inner = nnx.Linear(width, width, rngs=rngs)
-        self.modulation = nnx.Linear(EMBEDDING, 2 * width, kernel_init=nnx.initializers.zeros, rngs=rngs)
+        self.norm = nnx.RMSNorm(width, promote_dtype=as_input, rngs=rngs)
+        self.inner = nnx.Linear(width, width, promote_dtype=as_input, rngs=rngs)
+        self.modulation = _silent(EMBEDDING, 2 * width, rngs)
         self.dropout = nnx.Dropout(dropout)
-        self.outer = nnx.Linear(width, width, kernel_init=nnx.initializers.zeros, rngs=rngs)
+        self.outer = _silent(width, width, rngs)
 
-    def __call__(self, h: Array, embedding: Array, rngs: nnx.Rngs | None) -> Array:
+    def __call__(self, h: Array, embedding: Array, *, key: Key | None) -> Array:
         scale, shift = jnp.split(self.modulation(embedding), 2)
         y = jax.nn.swish(self.inner(self.norm(h)) * (1 + scale) + shift)
-        return h + self.outer(self.dropout(y, deterministic=rngs is None, rngs=rngs))
+        return h + self.outer(self.dropout(y, deterministic=key is None, rngs=key))
 
 
 class _ResidualMLP(nnx.Module):
     def __init__(self, config: MLP, shape: tuple[int, ...], rngs: nnx.Rngs):
         size = math.prod(shape)
-        self.entry = nnx.Linear(size, config.width, rngs=rngs)
+        self.conditioning = config.condition.conditioning(shape, EMBEDDING, rngs=rngs)
+        joined = math.prod(shape[:-1]) * (shape[-1] + self.conditioning.channels)
+        self.entry = nnx.Linear(joined, config.width, promote_dtype=as_input, rngs=rngs)
         self.embedding = nnx.Linear(EMBEDDING, EMBEDDING, rngs=rngs)
         self.blocks = nnx.List([_Block(config.width, config.dropout, rngs) for _ in range(config.depth)])
-        self.norm = nnx.RMSNorm(config.width, rngs=rngs)
-        self.exit = nnx.Linear(config.width, size, kernel_init=nnx.initializers.zeros, rngs=rngs)
+        self.norm = nnx.RMSNorm(config.width, promote_dtype=as_input, rngs=rngs)
+        self.exit = _silent(config.width, size, rngs)
 
-    def __call__(self, x: Array, noise: Array, *, rngs: nnx.Rngs | None = None) -> Array:
-        embedding = jax.nn.swish(self.embedding(positional(noise, EMBEDDING)))
-        h = self.entry(x.reshape(-1))
-        for block in self.blocks:
-            h = block(h, embedding, rngs)
+    def __call__(
+        self, x: Array, noise: Array, *, condition: Array | None = None, forward: Forward | None = None
+    ) -> Array:
+        forward = forward or Forward()
+        embedding = positional(noise, EMBEDDING) + self.conditioning.embed(condition)
+        embedding = jax.nn.swish(self.embedding(embedding)).astype(x.dtype)
+        h = self.entry(self.conditioning.join(x, condition).reshape(-1))
+        for i, block in enumerate(self.blocks):
+            h = forward(f"blocks.{i}", block, h, embedding)
         return self.exit(self.norm(h)).reshape(x.shape)

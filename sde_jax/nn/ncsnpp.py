@@ -10,11 +10,13 @@ from jaxtyping import Float
 
 from sde_jax.errors import InputError
 from sde_jax.nn.attention import AttnBlock
-from sde_jax.nn.blocks import ResnetBlockBigGAN, conv3x3, dense
+from sde_jax.nn.blocks import ResnetBlockBigGAN
 from sde_jax.nn.embeddings import positional
+from sde_jax.nn.forward import Forward
+from sde_jax.nn.layers import conv3x3, dense
 from sde_jax.nn.norms import GroupNorm
 from sde_jax.nn.resample import Resample, downsample_mean, upsample_nearest
-from sde_jax.typing import Array
+from sde_jax.typing import Array, Key
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,14 @@ class NCSNppNetwork(nnx.Module):
         self.conv_out = conv3x3(parts.widths[0], shape[2], init_scale=config.init_scale, rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "h w c"], noise: Float[Array, ""], *, rngs: nnx.Rngs | None = None
+        self,
+        x: Float[Array, "h w c"],
+        noise: Float[Array, ""],
+        *,
+        condition: Array | None = None,
+        forward: Forward | None = None,
     ) -> Float[Array, "h w c"]:
-        """Return the output for one image `x` at the scalar label `noise`; `rngs` switches dropout on."""
+        """Return the output for one image `x` at the scalar label `noise`."""
         _require(
             (
                 x.shape == self.shape and jnp.ndim(noise) == 0,
@@ -130,29 +137,30 @@ class NCSNppNetwork(nnx.Module):
                 "a scalar label; lift the call over a batch with jax.vmap",
             )
         )
-        embedding = self.embedding_out(swish(self.embedding_in(positional(noise, self.features))))
-        kept = self._encode(x, embedding, rngs)
+        forward = forward or Forward()
+        embedding = self.embedding_out(swish(self.embedding_in(positional(noise, self.features)))).astype(x.dtype)
+        kept = self._encode(x, embedding, forward)
         h = kept[-1]
-        for layer in self.middle:
-            h = layer(h, embedding, rngs)
-        h = self._decode(h, kept, embedding, rngs)
+        for i, layer in enumerate(self.middle):
+            h = forward(f"middle.{i}", layer, h, embedding)
+        h = self._decode(h, kept, embedding, forward)
         return self.conv_out(swish(self.norm_out(h)))
 
-    def _encode(self, x: Array, embedding: Array, rngs: nnx.Rngs | None) -> list[Array]:
+    def _encode(self, x: Array, embedding: Array, forward: Forward) -> list[Array]:
         kept = [self.conv_in(x)]
-        for level in self.encoder:
-            for layer in level.layers:
-                kept.append(layer(kept[-1], embedding, rngs))
+        for i, level in enumerate(self.encoder):
+            for j, layer in enumerate(level.layers):
+                kept.append(forward(f"encoder.{i}.{j}", layer, kept[-1], embedding))
             if level.resample is not None:
-                kept.append(level.resample(kept[-1], embedding, rngs=rngs))
+                kept.append(forward(f"encoder.{i}.down", level.resample, kept[-1], embedding))
         return kept
 
-    def _decode(self, h: Array, kept: list[Array], embedding: Array, rngs: nnx.Rngs | None) -> Array:
-        for level in self.decoder:
-            for layer in level.layers:
-                h = layer(jnp.concatenate([h, kept.pop()], axis=-1), embedding, rngs)
+    def _decode(self, h: Array, kept: list[Array], embedding: Array, forward: Forward) -> Array:
+        for i, level in enumerate(self.decoder):
+            for j, layer in enumerate(level.layers):
+                h = forward(f"decoder.{i}.{j}", layer, jnp.concatenate([h, kept.pop()], axis=-1), embedding)
             if level.resample is not None:
-                h = level.resample(h, embedding, rngs=rngs)
+                h = forward(f"decoder.{i}.up", level.resample, h, embedding)
         return h
 
 
@@ -163,8 +171,8 @@ class _Layer(nnx.Module):
         self.block = block
         self.attention = attention
 
-    def __call__(self, h: Array, embedding: Array, rngs: nnx.Rngs | None) -> Array:
-        h = self.block(h, embedding, rngs=rngs)
+    def __call__(self, h: Array, embedding: Array, *, key: Key | None) -> Array:
+        h = self.block(h, embedding, key=key)
         return h if self.attention is None else self.attention(h)
 
 

@@ -93,7 +93,7 @@ def test_wrong_types_in_a_config_file_are_told_with_everything_else(config):
     text = "def get_config(): return Experiment(sde=MLP(), network=MLP, training=Training(steps=2.5))"
     told = problems(config(EXPERIMENT + text), **{"seed": "x", "training.batch_sise": "3"})
     assert [line.split(":")[0] for line in told] == [
-        "config.sde = MLP(width=512, depth=4, dropout=0.0)",
+        "config.sde = MLP(width=512, depth=4, dropout=0.0, condition=Unconditional())",
         "config.network = <class 'sde_jax.nn.mlp.MLP'>",
         "config.training.steps = 2.5",
         "config.seed = 'x'",

@@ -1,0 +1,177 @@
+"""What a network is conditioned on, and the null token that says: on nothing."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from sde_jax.errors import InputError
+from sde_jax.nn.layers import dense
+from sde_jax.typing import Array
+
+
+class Conditioning(nnx.Module):
+    """How one network hears its condition; this one hears none.
+
+    channels: how many `join` appends. A condition of None is the null token, and so is the value `Condition.null`,
+    which can be chosen within a compiled program: `jnp.where(dropped, null, condition)`.
+    """
+
+    channels = 0
+
+    def embed(self, condition: Array | None) -> Array | float:
+        """Return what to add to the embedding of the noise label."""
+        if condition is not None:
+            raise InputError("a condition is given to a network without one: expected none, or another `condition`")
+        return 0.0
+
+    def join(self, x: Array, condition: Array | None) -> Array:
+        """Return x with the condition's channels appended."""
+        return x
+
+
+class Condition(Protocol):
+    """The kind of a condition, as a run's configuration names it."""
+
+    def null(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return the null token for examples of `shape`, whose shape and dtype are every condition's."""
+        ...
+
+    def conditioning(self, shape: tuple[int, ...], features: int, *, rngs: nnx.Rngs) -> Conditioning:
+        """Return the part of a network for examples of `shape` that embeds the condition in `features` numbers."""
+        ...
+
+
+def check_condition(condition: Array | None, null: np.ndarray) -> None:
+    """Raise `InputError` unless a condition has the shape and the kind of number of the null token."""
+    if condition is None:
+        return
+    kind = jnp.integer if np.issubdtype(null.dtype, np.integer) else jnp.floating
+    if jnp.shape(condition) != null.shape or not jnp.issubdtype(jnp.result_type(condition), kind):
+        raise InputError(
+            f"condition of shape {jnp.shape(condition)}, {jnp.result_type(condition)}: expected shape {null.shape}, "
+            f"{kind.__name__} numbers; lift the call over a batch with jax.vmap"
+        )
+
+
+@dataclass(frozen=True)
+class Unconditional:
+    """No condition."""
+
+    def null(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return an empty vector."""
+        return np.zeros(0, np.float32)
+
+    def conditioning(self, shape: tuple[int, ...], features: int, *, rngs: nnx.Rngs) -> Conditioning:
+        """Return the part that hears nothing."""
+        return Conditioning()
+
+
+@dataclass(frozen=True)
+class ClassLabel:
+    """One of `classes` classes, 0 ... classes - 1, int32 []; `classes` itself is the null token (Ho & Salimans 2022).
+
+    Each has a vector, which is added to the embedding of the noise label. Raises `InputError` unless classes >= 1.
+    """
+
+    classes: int
+
+    def __post_init__(self):
+        if self.classes < 1:
+            raise InputError(f"{self}: expected classes >= 1")
+
+    def null(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return the number after the last class."""
+        return np.asarray(self.classes, np.int32)
+
+    def conditioning(self, shape: tuple[int, ...], features: int, *, rngs: nnx.Rngs) -> Conditioning:
+        """Return the table of vectors."""
+        return _ClassTable(self, features, rngs)
+
+
+class _ClassTable(Conditioning):
+    def __init__(self, kind: ClassLabel, features: int, rngs: nnx.Rngs):
+        self.kind = kind
+        self.table = nnx.Param(jax.random.normal(rngs.params(), (kind.classes + 1, features)))
+
+    def embed(self, condition: Array | None) -> Array:
+        null = self.kind.null(())
+        check_condition(condition, null)
+        return self.table[...][jnp.asarray(null if condition is None else condition)]
+
+
+@dataclass(frozen=True)
+class Vector:
+    """`size` numbers, float [size], each of which may be NaN: not given. All NaN is the null token.
+
+    v enters as W [v where given, 0; given] + b, added to the embedding of the noise label. Raises `InputError` unless
+    size >= 1.
+    """
+
+    size: int
+
+    def __post_init__(self):
+        if self.size < 1:
+            raise InputError(f"{self}: expected size >= 1")
+
+    def null(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return `size` times NaN."""
+        return np.full(self.size, np.nan, np.float32)
+
+    def conditioning(self, shape: tuple[int, ...], features: int, *, rngs: nnx.Rngs) -> Conditioning:
+        """Return the linear map."""
+        return _Linear(self, features, rngs)
+
+
+class _Linear(Conditioning):
+    def __init__(self, kind: Vector, features: int, rngs: nnx.Rngs):
+        self.kind = kind
+        self.map = dense(2 * kind.size, features, rngs=rngs)
+
+    def embed(self, condition: Array | None) -> Array:
+        null = self.kind.null(())
+        check_condition(condition, null)
+        return self.map(_given(jnp.asarray(null if condition is None else condition)))
+
+
+@dataclass(frozen=True)
+class Channels:
+    """An array of the example's height and width with `count` channels, float [h, w, count]; NaN: not given.
+
+    What is given, with 0 elsewhere, and where it is given are appended to the example as 2 `count` channels: for
+    masks, low resolutions, measurements. All NaN is the null token. Raises `InputError` unless count >= 1.
+    """
+
+    count: int
+
+    def __post_init__(self):
+        if self.count < 1:
+            raise InputError(f"{self}: expected count >= 1")
+
+    def null(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return an array of NaN."""
+        return np.full((*shape[:-1], self.count), np.nan, np.float32)
+
+    def conditioning(self, shape: tuple[int, ...], features: int, *, rngs: nnx.Rngs) -> Conditioning:
+        """Return the part that appends."""
+        return _Appended(self)
+
+
+class _Appended(Conditioning):
+    def __init__(self, kind: Channels):
+        self.kind = kind
+        self.channels = 2 * kind.count
+
+    def join(self, x: Array, condition: Array | None) -> Array:
+        null = self.kind.null(x.shape)
+        check_condition(condition, null)
+        given = _given(jnp.asarray(null if condition is None else condition))
+        return jnp.concatenate([x, given.astype(x.dtype)], axis=-1)
+
+
+def _given(values: Array) -> Array:
+    missing = jnp.isnan(values)
+    return jnp.concatenate([jnp.where(missing, 0, values), ~missing], axis=-1)

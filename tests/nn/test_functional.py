@@ -1,0 +1,105 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from sde_jax.nn import (
+    MLP,
+    Compute,
+    KeepAll,
+    KeepBlocks,
+    KeepProducts,
+    NCSNpp,
+    abstract,
+    activations,
+    functional,
+)
+
+UNET = NCSNpp(features=8, channel_multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,), init_scale=1.0)
+SMALLEST = dataclasses.replace(UNET, channel_multipliers=(1,), attention_resolutions=())
+SHAPE = (8, 8, 3)
+X = jax.random.normal(jax.random.key(1), SHAPE)
+NOISE = jnp.asarray(37.5)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return dataclasses.replace(UNET, dropout=0.1).build(SHAPE, rngs=nnx.Rngs(0))
+
+
+def relative_error(ours, theirs):
+    return float(jnp.abs(ours - theirs).max() / jnp.abs(theirs).max())
+
+
+def test_activations_are_named_and_leave_the_output_bitwise_unchanged(model):
+    plain, params = functional(model)
+    probed, _ = activations(model)
+    y, named = jax.jit(probed)(params, X, NOISE)
+    np.testing.assert_array_equal(y, jax.jit(plain)(params, X, NOISE))
+    assert sorted(named) == [
+        "decoder.0.0",
+        "decoder.0.1",
+        "decoder.0.up",
+        "decoder.1.0",
+        "decoder.1.1",
+        "encoder.0.0",
+        "encoder.0.down",
+        "encoder.1.0",
+        "middle.0",
+        "middle.1",
+    ]
+    assert named["encoder.0.down"].shape == (4, 4, 8)
+    assert named["decoder.1.1"].shape == (8, 8, 8)
+
+
+def gradients(model, compute, key=None):
+    apply, params = functional(model, compute)
+    return jax.jit(jax.value_and_grad(lambda p: jnp.sum(apply(p, X, NOISE, key=key) ** 2)))(params)
+
+
+@pytest.mark.parametrize("keep", [KeepProducts(), KeepBlocks()])
+def test_rematerialization_changes_neither_values_nor_gradients_nor_dropout(keep):
+    key, model = jax.random.key(3), dataclasses.replace(SMALLEST, dropout=0.1).build(SHAPE, rngs=nnx.Rngs(0))
+    value, gradient = gradients(model, Compute(), key)
+    again, regained = gradients(model, Compute(rematerialization=keep), key)
+    np.testing.assert_allclose(again, value, rtol=1e-5)
+    worst = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), regained, gradient)
+    scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient))
+    assert max(jax.tree.leaves(worst)) < 1e-5 * scale
+
+
+def kept_bytes(compute):
+    """What the forward evaluation leaves for the backward one, beyond the parameters."""
+    apply, params = abstract(UNET, SHAPE, compute)
+    x = jax.ShapeDtypeStruct(SHAPE, jnp.float32)
+    backward = jax.eval_shape(lambda p, x: jax.vjp(lambda p: apply(p, x, NOISE), p)[1], params, x)
+    size = lambda tree: sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))  # noqa: E731
+    return size(backward) - size(params)
+
+
+def test_the_less_is_kept_the_less_memory_waits_for_the_backward_evaluation():
+    everything, products, blocks = (
+        kept_bytes(Compute(rematerialization=k())) for k in (KeepAll, KeepProducts, KeepBlocks)
+    )
+    assert blocks < 0.7 * products < 0.5 * everything
+
+
+@pytest.mark.parametrize("architecture", [SMALLEST, MLP(width=32, depth=2)], ids=["unet", "mlp"])
+def test_bfloat16_is_within_two_percent_of_float32_and_its_gradients_are_float32(architecture):
+    model = architecture.build(SHAPE, rngs=nnx.Rngs(0))
+    apply, params = functional(model)
+    if isinstance(architecture, MLP):  # its silent layers would hide all the others
+        params = jax.tree.map(lambda p: p + 0.1 * jax.random.normal(jax.random.key(p.size), p.shape), params)
+    half, _ = functional(model, Compute(bfloat16=True))
+    y, h = jax.jit(apply)(params, X, NOISE), jax.jit(half)(params, X, NOISE)
+    assert h.dtype == jnp.float32
+    assert 1e-4 < relative_error(h, y) < 2e-2
+    gradient = jax.eval_shape(jax.grad(lambda p: jnp.sum(half(p, X, NOISE))), params)
+    assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
+    program = str(jax.make_jaxpr(half)(params, X, NOISE))
+    assert "bf16" in program
+    products = [line for line in program.splitlines() if "conv_general_dilated[" in line]
+    assert all("bf16" in line for line in products)
