@@ -1,5 +1,10 @@
 """Networks, and the seam through which the rest of the library sees them."""
 
+from sde_jax.nn.activation import ELU as ELU
+from sde_jax.nn.activation import Activation as Activation
+from sde_jax.nn.activation import LeakyReLU as LeakyReLU
+from sde_jax.nn.activation import ReLU as ReLU
+from sde_jax.nn.activation import Swish as Swish
 from sde_jax.nn.architecture import Architecture as Architecture
 from sde_jax.nn.compute import Compute as Compute
 from sde_jax.nn.compute import KeepAll as KeepAll
@@ -19,3 +24,9 @@ from sde_jax.nn.functional import functional as functional
 from sde_jax.nn.functional import initialized as initialized
 from sde_jax.nn.mlp import MLP as MLP
 from sde_jax.nn.ncsnpp import NCSNpp as NCSNpp
+from sde_jax.nn.normalization import GroupNormalization as GroupNormalization
+from sde_jax.nn.normalization import Normalization as Normalization
+from sde_jax.nn.scale import BySigma as BySigma
+from sde_jax.nn.scale import ByTable as ByTable
+from sde_jax.nn.scale import OutputScale as OutputScale
+from sde_jax.nn.scale import Unscaled as Unscaled

@@ -12,20 +12,21 @@ from sde_jax.typing import Array
 class GroupNorm(nnx.Module):
     """y = scale (x - mean) / sqrt(variance + 1e-6) + bias, with the moments of a group of channels.
 
-    The moments are over all pixels and the channels of one of min(channels / 4, 32) groups of neighbours, in
-    float32 whatever the dtype of x [height, width, channels]; y has that dtype. scale [channels] starts at 1,
-    bias [channels] at 0. Raises `InputError` where the groups do not divide the channels.
-    Wu and He 2018; the number of groups is that of Song et al. 2021.
+    The moments are over all pixels and the channels of one of `groups` groups of neighbours, in float32 whatever
+    the dtype of x [height, width, channels]; y has that dtype. scale [channels] starts at 1, bias [channels] at 0.
+    Without `groups` there are min(channels / 4, 32), as in NCSN++ (Song et al. 2021).
+    Raises `InputError` where the groups do not divide the channels. Wu and He 2018.
     """
 
     epsilon = 1e-6
 
-    def __init__(self, channels: int):
-        self.groups = min(channels // 4, 32)
+    def __init__(self, channels: int, groups: int | None = None):
+        self.groups = min(channels // 4, 32) if groups is None else groups
         if self.groups < 1 or channels % self.groups:
+            expected = "4 (of 32 beyond 128)" if groups is None else str(groups)
             raise InputError(
-                f"GroupNorm: {channels} channels do not split into equal groups, expected a multiple of 4 "
-                "(of 32 beyond 128): choose features and channel_multipliers that give one"
+                f"GroupNorm: {channels} channels do not split into equal groups, expected a multiple of {expected}: "
+                "choose features and channel_multipliers that give one"
             )
         self.scale = nnx.Param(jnp.ones(channels))
         self.bias = nnx.Param(jnp.zeros(channels))

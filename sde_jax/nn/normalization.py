@@ -1,0 +1,32 @@
+"""The normalisations that a network is built with."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from flax import nnx
+
+from sde_jax.errors import InputError, whole
+from sde_jax.nn.norms import GroupNorm
+
+
+class Normalization(Protocol):
+    """A kind of normalisation, as a run's configuration names it."""
+
+    def norm(self, channels: int) -> nnx.Module:
+        """Return a module [h, w, channels] -> the same shape; raises `InputError` where it cannot have `channels`."""
+        ...
+
+
+@dataclass(frozen=True)
+class GroupNormalization:
+    """`GroupNorm` with a number of groups. Raises `InputError` unless `groups` is a whole number of 1 or more."""
+
+    groups: int = 32
+
+    def __post_init__(self):
+        if not whole(self.groups, 1):
+            raise InputError(f"{self}: expected a whole number of groups, 1 or more")
+
+    def norm(self, channels: int) -> GroupNorm:
+        """Return the module; raises `InputError` where the groups do not divide the channels."""
+        return GroupNorm(channels, self.groups)
