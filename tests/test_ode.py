@@ -132,3 +132,13 @@ def test_a_tolerance_out_of_reach_raises_when_the_result_is_computed():
 def test_a_tolerance_that_promises_nothing_is_refused(setting):
     with pytest.raises(sj.InputError, match="expected rtol > 0, atol > 0 and max_steps > 0"):
         sj.Tolerance(**setting)
+
+
+def test_a_part_keeps_to_the_tolerance_whatever_is_solved_beside_it():
+    def solve(y):
+        still = lambda y, t: jax.tree.map(lambda part: jnp.cos(20 * t) * part, y)  # noqa: E731
+        return integrate(still, y, 0.0, jnp.ones(1), sj.Tolerance(1e-6, 1e-6))
+
+    alone, beside = solve((jnp.ones(()),)), solve((jnp.ones(()), jnp.zeros(10_000)))
+    assert beside.evaluations == alone.evaluations
+    np.testing.assert_array_equal(beside.values[0], alone.values[0])

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import diffrax
+import jax
+import jax.numpy as jnp
 
 from sde_jax.errors import InputError
 from sde_jax.ode.tolerance import Tolerance
+from sde_jax.typing import Array
 
 
 class Method(Protocol):
@@ -32,8 +35,21 @@ class _Proportional:
     def controller(self, tolerance: Tolerance) -> diffrax.AbstractStepSizeController:
         """Return the PID controller that keeps to a tolerance."""
         return diffrax.PIDController(
-            tolerance.rtol, tolerance.atol, pcoeff=self.pcoeff, icoeff=self.icoeff, dcoeff=self.dcoeff
+            tolerance.rtol,
+            tolerance.atol,
+            pcoeff=self.pcoeff,
+            icoeff=self.icoeff,
+            dcoeff=self.dcoeff,
+            norm=largest_part,
         )
+
+
+def largest_part(y: Any) -> Array:
+    """Return the largest root mean square among the arrays of a pytree: each keeps to the tolerance by itself.
+
+    In one mean over all numbers a log-density beside an image of n would be allowed sqrt(n + 1) times the tolerance.
+    """
+    return jnp.max(jnp.stack([jnp.sqrt(jnp.mean(jnp.square(part))) for part in jax.tree.leaves(y)]))
 
 
 @dataclass(frozen=True)
