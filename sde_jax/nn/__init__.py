@@ -16,6 +16,7 @@ from sde_jax.nn.condition import ClassLabel as ClassLabel
 from sde_jax.nn.condition import Condition as Condition
 from sde_jax.nn.condition import Unconditional as Unconditional
 from sde_jax.nn.condition import Vector as Vector
+from sde_jax.nn.dit import DiT as DiT
 from sde_jax.nn.forward import Forward as Forward
 from sde_jax.nn.functional import Apply as Apply
 from sde_jax.nn.functional import abstract as abstract

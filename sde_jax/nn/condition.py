@@ -165,6 +165,9 @@ class _Appended(Conditioning):
         self.kind = kind
         self.channels = 2 * kind.count
 
+    def embed(self, condition: Array | None) -> float:
+        return 0.0
+
     def join(self, x: Array, condition: Array | None) -> Array:
         null = self.kind.null(x.shape)
         check_condition(condition, null)

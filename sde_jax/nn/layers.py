@@ -38,6 +38,11 @@ def dense(inputs: int, outputs: int, *, init_scale: float = 1.0, use_bias: bool 
     return nnx.Linear(inputs, outputs, use_bias=use_bias, kernel_init=kernel_init, promote_dtype=as_input, rngs=rngs)
 
 
+def silent(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
+    """Return a layer [..., inputs] -> [..., outputs] that starts at zero, as in Ho et al. 2020."""
+    return nnx.Linear(inputs, outputs, kernel_init=nnx.initializers.zeros, promote_dtype=as_input, rngs=rngs)
+
+
 def conv3x3(
     inputs: int,
     outputs: int,

@@ -11,7 +11,7 @@ from sde_jax.errors import InputError
 from sde_jax.nn.condition import Condition, Unconditional
 from sde_jax.nn.embeddings import positional
 from sde_jax.nn.forward import Forward
-from sde_jax.nn.layers import as_input
+from sde_jax.nn.layers import as_input, silent
 from sde_jax.typing import Array, Key
 
 
@@ -48,17 +48,13 @@ EMBEDDING = 128
 """Features of the embedded noise label."""
 
 
-def _silent(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
-    return nnx.Linear(inputs, outputs, kernel_init=nnx.initializers.zeros, promote_dtype=as_input, rngs=rngs)
-
-
 class _Block(nnx.Module):
     def __init__(self, width: int, dropout: float, rngs: nnx.Rngs):
         self.norm = nnx.RMSNorm(width, promote_dtype=as_input, rngs=rngs)
         self.inner = nnx.Linear(width, width, promote_dtype=as_input, rngs=rngs)
-        self.modulation = _silent(EMBEDDING, 2 * width, rngs)
+        self.modulation = silent(EMBEDDING, 2 * width, rngs)
         self.dropout = nnx.Dropout(dropout)
-        self.outer = _silent(width, width, rngs)
+        self.outer = silent(width, width, rngs)
 
     def __call__(self, h: Array, embedding: Array, *, key: Key | None) -> Array:
         scale, shift = jnp.split(self.modulation(embedding), 2)
@@ -75,7 +71,7 @@ class _ResidualMLP(nnx.Module):
         self.embedding = nnx.Linear(EMBEDDING, EMBEDDING, rngs=rngs)
         self.blocks = nnx.List([_Block(config.width, config.dropout, rngs) for _ in range(config.depth)])
         self.norm = nnx.RMSNorm(config.width, promote_dtype=as_input, rngs=rngs)
-        self.exit = _silent(config.width, size, rngs)
+        self.exit = silent(config.width, size, rngs)
 
     def __call__(
         self, x: Array, noise: Array, *, condition: Array | None = None, forward: Forward | None = None
