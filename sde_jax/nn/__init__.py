@@ -26,7 +26,10 @@ from sde_jax.nn.functional import initialized as initialized
 from sde_jax.nn.mlp import MLP as MLP
 from sde_jax.nn.ncsnpp import NCSNpp as NCSNpp
 from sde_jax.nn.normalization import GroupNormalization as GroupNormalization
+from sde_jax.nn.normalization import InstanceNormalization as InstanceNormalization
+from sde_jax.nn.normalization import InstanceNormalizationPlus as InstanceNormalizationPlus
 from sde_jax.nn.normalization import Normalization as Normalization
+from sde_jax.nn.normalization import VarianceNormalization as VarianceNormalization
 from sde_jax.nn.scale import BySigma as BySigma
 from sde_jax.nn.scale import ByTable as ByTable
 from sde_jax.nn.scale import OutputScale as OutputScale
