@@ -16,6 +16,7 @@ from sde_jax.sampling.edm import EDMHeun as EDMHeun
 from sde_jax.sampling.euler_maruyama import EulerMaruyama as EulerMaruyama
 from sde_jax.sampling.grids import Karras as Karras
 from sde_jax.sampling.grids import LogSNR as LogSNR
+from sde_jax.sampling.grids import OfficialGrid as OfficialGrid
 from sde_jax.sampling.grids import Quadratic as Quadratic
 from sde_jax.sampling.grids import Spacing as Spacing
 from sde_jax.sampling.grids import Uniform as Uniform

@@ -131,15 +131,27 @@ class Karras(NoiseGrid):
         return np.linspace(first ** (1 / self.power), last ** (1 / self.power), points) ** self.power
 
 
-def official(steps: int, end: float = 1e-3) -> Float[np.ndarray, " steps+1"]:
-    """Return `steps` times from 1 down to `end` > 0, evenly spread, and then 0: a step starts at each of them.
+def official(steps: int, end: float = 1e-3, start: float = 1.0) -> Float[np.ndarray, " steps+1"]:
+    """Return `steps` times from `start` down to `end` > 0, evenly spread, and then 0: a step starts at each of them.
 
     The grid of the official code, whose last step starts at `end` and, by its tables, comes to data.
-    Raises `InputError` unless steps >= 2 and 0 < end < 1.
+    Raises `InputError` unless steps >= 2 and 0 < end < start <= 1.
     """
-    if not whole(steps, 2) or not 0 < end < 1:
-        raise InputError(f"official(steps={steps}, end={end}): expected steps >= 2, a whole number, and 0 < end < 1")
-    return np.append(np.linspace(1.0, end, steps), 0.0)
+    if not whole(steps, 2) or not 0 < end < start <= 1:
+        raise InputError(
+            f"official(steps={steps}, end={end}, start={start}): expected steps >= 2, a whole number, and "
+            "0 < end < start <= 1"
+        )
+    return np.append(np.linspace(start, end, steps), 0.0)
+
+
+@dataclass(frozen=True)
+class OfficialGrid:
+    """The grid of the official code, `official`: one time more than others of `end`, and the last is 0."""
+
+    def times(self, sde: GaussianPath, steps: int, end: float = 1e-3, start: float = 1.0) -> np.ndarray:
+        """Return the grid; raises `InputError` as `official` does."""
+        return official(steps, end, start)
 
 
 def checked(grid: ArrayLike) -> Float[Array, " steps+1"]:

@@ -144,6 +144,7 @@ def test_the_identity_leaves_x_as_it_is_and_only_corrections_cost_evaluations():
 
 def test_the_official_grid_starts_a_step_at_each_of_its_times_and_ends_at_data():
     np.testing.assert_allclose(grids.official(4, 0.1), [1.0, 0.7, 0.4, 0.1, 0.0])
+    np.testing.assert_allclose(grids.OfficialGrid().times(sj.VP(), 3, 0.2, 0.6), [0.6, 0.4, 0.2, 0.0])
 
 
 @pytest.mark.parametrize(
@@ -151,6 +152,8 @@ def test_the_official_grid_starts_a_step_at_each_of_its_times_and_ends_at_data()
     [
         lambda: grids.official(1, 0.1),
         lambda: grids.official(10, 0.0),
+        lambda: grids.official(10, 0.5, 0.5),
+        lambda: grids.official(10, 0.5, 1.5),
         lambda: EulerSteps(0),
         lambda: Tables(sj.VP()),
         lambda: BatchLangevin(snr=0.0),
