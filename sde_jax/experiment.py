@@ -1,5 +1,6 @@
 """The composition root: one typed, validated, JSON-able value that names every part of a run."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Sampler:
-    """A solver on a grid of `steps` steps from t = 1 to t = `end`, spread as `spacing` says.
+    """A solver on the grid that `spacing` makes of `steps` and `end`, from t = 1 down.
 
     An adaptive solver makes steps of its own between the grid's ends. Raises `InputError` out of range.
     """
@@ -96,10 +97,13 @@ def _samplers() -> Mapping[str, Sampler]:
 class Experiment:
     """A run: data, forward SDE, network and how it is computed, objective, training, samplers by name, scoring, seed.
 
-    Raises `InputError` where a field is out of range, and where the objective cannot be had on the path.
+    data_range: the interval [low, high] whose equal cells the grey levels are, which x_0 is then in. The noise of `sde`
+    is relative to it. Raises `InputError` where a field is out of range, and where the objective cannot be had on the
+    path.
     """
 
     data: Dataset = field(default_factory=Digits)
+    data_range: tuple[float, float] = (-1.0, 1.0)
     sde: GaussianPath = field(default_factory=VP)
     network: Architecture = field(default_factory=MLP)
     compute: Compute = field(default_factory=Compute)
@@ -112,6 +116,8 @@ class Experiment:
     def __post_init__(self):
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed = {self.seed}: expected 0 <= seed < 2^32")
+        if len(self.data_range) != 2 or not -math.inf < self.data_range[0] < self.data_range[1] < math.inf:
+            raise InputError(f"data_range = {self.data_range}: expected two numbers, low < high")
         odd = [name for name in self.samplers if not re.fullmatch(r"[\w-]+", name)]
         if odd:
             raise InputError(f"samplers: {odd}: expected names of letters, digits, '_' and '-', which files can have")

@@ -17,6 +17,7 @@ from sde_jax.training import Adam
 
 OTHER = Experiment(
     data=Images("images.zip", 7),
+    data_range=(0.0, 1.0),
     sde=VE(0.02, 40.0),
     network=NCSNpp(features=8, channel_multipliers=(1, 2), attention_resolutions=()),
     objective=Objective(V(LogNoise(40.0)), Likelihood(), UniformLogSNR(1e-4)),
@@ -82,6 +83,9 @@ def test_no_override_is_no_change():
         ("training.optimizer.learning_rate", "inf", "expected float"),
         ("seed", "-1", "seed = -1: expected 0 <= seed < 2^32"),
         ("seed", str(2**32), "expected 0 <= seed < 2^32"),
+        ("data_range", "1,1", "data_range = (1.0, 1.0): expected two numbers, low < high"),
+        ("data_range", "0,x", "config.data_range = ['0', 'x']: expected tuple[float, float]"),
+        ("data_range", "0", "config.data_range = ['0']: expected tuple[float, float]"),
         ("samplers.pc.end", "1", "end = 1.0: expected 0 <= end < 1"),
         ("likelihood.start", "0", "start = 0.0: expected 0 < start < 1"),
         ("likelihood.tolerance.rtol", "0", "expected rtol > 0"),
@@ -107,6 +111,7 @@ def test_the_identity_of_a_run_leaves_out_how_long_it_is_and_how_it_is_logged_sa
     [
         {"seed": "1"},
         {"sde": "VE"},
+        {"data_range": "0,1"},
         {"network.width": "8"},
         {"training.batch_size": "8"},
         {"training.flip": "true"},
@@ -131,3 +136,9 @@ def test_a_sampler_has_a_name_that_files_can_have(name):
 def test_several_settings_out_of_range_are_told_together():
     with pytest.raises(InputError, match=r"steps = 0.*\n.*keep = -1"):
         Training(steps=0, keep=-1)
+
+
+@pytest.mark.parametrize("range_", [(0.0,), (1.0, 0.0), (0.0, float("inf")), (0.0, 1.0, 2.0)])
+def test_data_need_a_range_of_some_width(range_):
+    with pytest.raises(InputError, match=r"data_range = .*expected two numbers, low < high"):
+        Experiment(data_range=range_)

@@ -26,12 +26,13 @@ def run(workdir: Workdir, seed: int) -> dict[str, Any]:
     record = workdir.read_record()
     splits = record.experiment.data.open()
     train, held_out = jax.random.split(jax.random.key(seed))
+    quantization = Quantization(record.levels)  # bits/dim are the same in every range
     # Many draws of every image and a floor under the eigenvalues make the baseline as good as we could make it.
     mixture = GaussianMixture(COMPONENTS, covariance_type="full", reg_covar=1e-3, random_state=seed)
-    draws = [_flat(splits.train, record.quantization, key) for key in jax.random.split(train, DRAWS)]
+    draws = [_flat(splits.train, quantization, key) for key in jax.random.split(train, DRAWS)]
     mixture.fit(np.concatenate(draws))
-    x = _flat(splits.held_out, record.quantization, held_out)
-    bits = -mixture.score_samples(x) / (x.shape[1] * np.log(2)) - np.log2(record.quantization.cell)
+    x = _flat(splits.held_out, quantization, held_out)
+    bits = -mixture.score_samples(x) / (x.shape[1] * np.log(2)) - np.log2(quantization.cell)
     facts = {
         "baseline": f"{COMPONENTS}-component full-covariance Gaussian mixture (scikit-learn)",
         "baseline_bits_per_dim": float(bits.mean()),

@@ -38,8 +38,8 @@ class Record:
 
     @property
     def quantization(self) -> Quantization:
-        """The grey levels as cells of [-1, 1]."""
-        return Quantization(self.levels)
+        """The grey levels as cells of the experiment's `data_range`."""
+        return Quantization(self.levels, *self.experiment.data_range)
 
     @property
     def size(self) -> int:

@@ -36,6 +36,16 @@ def test_samples_are_a_picture_arrays_and_numbers(run, sde_jax):
         assert min(picture.size) >= 8
 
 
+def test_samples_are_in_the_range_of_the_data_and_its_cells_are_their_grey_levels(tmp_path, sde_jax):
+    changes = ["--config.data_range=0,1", "--config.sde=VE", "--config.training.steps=1"]
+    sde_jax("train", *sde_jax.tiny, *changes, "--workdir", tmp_path / "run").done()
+    sample.run(tmp_path / "run", "pc", 3, 1)
+    arrays = drawn(tmp_path / "run" / "samples_pc")
+    expected = np.clip(np.floor(arrays["x"] * 17), 0, 16)
+    assert np.ptp(expected) > 0
+    np.testing.assert_array_equal(arrays["samples"], expected)
+
+
 def test_the_numbers_are_shown_as_a_table_without_json(run, sde_jax):
     lines = dict(
         line.split(maxsplit=1)

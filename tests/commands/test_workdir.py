@@ -4,6 +4,9 @@ import shutil
 
 import pytest
 
+from sde_jax.commands.workdir import Workdir
+from sde_jax.likelihood import Quantization
+
 READERS = ["sample", "likelihood", "report"]
 
 
@@ -33,6 +36,15 @@ def test_before_the_first_checkpoint_there_is_nothing_to_use(command, run, sde_j
     (run / "checkpoints").mkdir()
     (line,) = sde_jax(command, "--workdir", run).problems
     assert line == f"{run / 'checkpoints'}: no checkpoint there yet; train first"
+
+
+def test_a_run_from_before_there_were_ranges_is_one_of_minus_one_to_one(run, sde_jax):
+    data = json.loads((run / "config.json").read_text())
+    assert data["experiment"].pop("data_range") == [-1.0, 1.0]
+    (run / "config.json").write_text(json.dumps(data))
+    assert Workdir(run).read_record().quantization == Quantization(17)
+    outcome = sde_jax("train", *sde_jax.tiny, "--config.training.steps=13", "--workdir", run).done()
+    assert "continuing from step 12" in outcome.out
 
 
 @pytest.mark.parametrize("command", ["train", "run"])

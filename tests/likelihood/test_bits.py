@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,6 +62,23 @@ def test_bits_are_nats_a_number_over_log_2_and_a_cell_costs_its_own_width():
     assert abs(errors.mean()) < 4 * errors.std() / np.sqrt(n) + 1e-4
     np.testing.assert_allclose(np.mean(np.asarray(result.standard_error) ** 2), errors.var(), rtol=0.15)
     assert np.all(result.evaluations > 0)
+
+
+@pytest.mark.parametrize("bound", [False, True], ids=["flow", "bound"])
+def test_bits_do_not_depend_on_the_range_of_the_data_when_the_path_is_scaled_with_it(bound):
+    # On VE, x' = x / 2 and sigma' = sigma / 2 are the same model; a shift is not, by O(1 / sigma_max): the prior's.
+    image, keys = np.array([100, 200]), jax.random.split(jax.random.key(0), 4)
+    covariance = np.array([[0.09, 0.05], [0.05, 0.16]])
+
+    def bits(sde, mean, covariance, quantization):
+        exact = sj.exact.GaussianDenoiser(sde, mean, covariance)
+        how = {"bound": partial(sj.elbo, strata=8)} if bound else {"tolerance": TOLERANCE}
+        rule = lambda key: sj.bits_per_dim(key, sde, exact, image, quantization, **how)  # noqa: E731
+        return jax.jit(jax.vmap(rule))(keys).value
+
+    wide = bits(sj.VE(0.02, 100.0), np.array([1.2, 0.6]), covariance, sj.Quantization(256, 0.0, 2.0))
+    narrow = bits(sj.VE(0.01, 50.0), np.array([0.6, 0.3]), covariance / 4, sj.Quantization(256, 0.0, 1.0))
+    np.testing.assert_allclose(narrow, wide, rtol=2e-5)
 
 
 @pytest.mark.parametrize("levels", [2, 17, 256, 1000])
