@@ -80,7 +80,10 @@ def test_negative_numbers_and_empty_text_are_values():
         (["sample", "--workdir=w", "--output="], "expected a path"),
         (["run", "--config=c", "--workdir=w", "--num_samples=0"], "--num_samples: '0': expected"),
         (["likelihood", "--workdir=w", "--num_examples=0"], "--num_examples: '0': expected"),
-        (["doctor", "--json"], "--json: no such flag of `sde-jax doctor`"),
+        (["doctor", "--workdir=w"], "--workdir=w: no such flag of `sde-jax doctor`"),
+        (["doctor", "--config.a=1"], "--config.a: `doctor` expects --config with it"),
+        (["doctor", "--shape=8,8,3"], "--shape: `doctor` expects --config with it"),
+        (["doctor", "--config=c", "--shape=8,8"], "'8,8': expected height,width,channels"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

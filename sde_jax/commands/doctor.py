@@ -1,11 +1,18 @@
-"""`sde-jax doctor`: what is here and what is missing."""
+"""`sde-jax doctor`: what is here and what is missing, and what a config costs here."""
 
 import importlib.util
+import json
 import shutil
 
 import jax
+from clu import parameter_overview
 
+from sde_jax import nn
+from sde_jax.commands.costs import Costs, costs
 from sde_jax.commands.report import environment
+from sde_jax.commands.workdir import Record
+from sde_jax.experiment import Experiment
+from sde_jax.training import data_mesh
 
 OPTIONAL = {
     "notebooks": ("jupyterlab", "the tutorials (pip install 'sde-jax[notebooks]')"),
@@ -13,14 +20,40 @@ OPTIONAL = {
 }
 
 
-def run() -> int:
+def run(as_json: bool = False) -> int:
     """Print versions, devices and what is missing; return the exit code."""
-    for name, value in environment().items():
-        print(f"{name:<20} {value}")
-    print(f"{'compilation cache':<20} {jax.config.values['jax_compilation_cache_dir'] or 'off'}")
+    facts = {**environment(), "compilation cache": jax.config.values["jax_compilation_cache_dir"] or "off"}
+    print(json.dumps(facts) if as_json else "\n".join(f"{name:<20} {value}" for name, value in facts.items()))
+    if as_json:
+        return 0
     if jax.default_backend() == "cpu" and shutil.which("nvidia-smi"):
         print("missing: an NVIDIA GPU is here but JAX does not use it (pip install 'sde-jax[cuda]')")
     for module, purpose in OPTIONAL.values():
         if importlib.util.find_spec(module) is None:
             print(f"missing: {module}, for {purpose}")
     return 0
+
+
+def examine(experiment: Experiment, shape: tuple[int, ...] | None = None) -> Costs:
+    """Return what the train step of an experiment costs on this machine, on its data or on images of `shape`."""
+    return costs(_record(experiment, shape), data_mesh())
+
+
+def dry_run(experiment: Experiment) -> None:
+    """Print the resolved config, the parameter table, the mesh and what a step costs; train nothing."""
+    splits, mesh = experiment.data.open(), data_mesh()
+    record = Record(experiment, splits.shape, splits.levels)
+    _, params = nn.abstract(experiment.network, record.shape)
+    sizes = {"train": len(splits.train), "held_out": len(splits.held_out)}
+    print(json.dumps(experiment.to_json(), indent=2))
+    print(parameter_overview.get_parameter_overview(params, include_stats=False))
+    print(f"data: {sizes}, shape {record.shape}, {record.levels} levels")
+    print(f"mesh: {dict(mesh.shape)} of {mesh.devices.flat[0].device_kind}")
+    print(costs(record, mesh))
+
+
+def _record(experiment: Experiment, shape: tuple[int, ...] | None) -> Record:
+    if shape is not None:
+        return Record(experiment, shape, levels=256)
+    splits = experiment.data.open()
+    return Record(experiment, splits.shape, splits.levels)

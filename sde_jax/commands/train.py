@@ -1,6 +1,5 @@
 """`sde-jax train`: train, or go on where a run stopped."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from tqdm import tqdm
 from sde_jax import nn
 from sde_jax.commands.workdir import Record, Workdir, abstract_state
 from sde_jax.data import Splits, batches
-from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
 from sde_jax.training import (
     Books,
@@ -130,27 +128,3 @@ def _progress(steps: int, first: int, batch_size: int, books: Books) -> Iterator
             bar.update(len(losses))
 
         yield log
-
-
-def dry_run(experiment: Experiment) -> None:
-    """Print the resolved config, the parameter table, the mesh and the memory a step needs; train nothing."""
-    from clu import parameter_overview
-
-    splits, mesh = experiment.data.open(), data_mesh()
-    record = Record(experiment, splits.shape, splits.levels)
-    apply, params = nn.abstract(experiment.network, record.shape, experiment.compute)
-    state = abstract_state(record, params, mesh)
-    batch = jax.ShapeDtypeStruct((experiment.training.batch_size, *record.shape), "uint8")
-    memory = compiled_step(record, apply, mesh).lower(state, {"image": batch}).compile().memory_analysis()
-    sizes = {"train": len(splits.train), "held_out": len(splits.held_out)}
-    print(json.dumps(experiment.to_json(), indent=2))
-    print(parameter_overview.get_parameter_overview(params, include_stats=False))
-    print(f"data: {sizes}, shape {record.shape}, {record.levels} levels")
-    print(f"mesh: {dict(mesh.shape)} of {mesh.devices.flat[0].device_kind}")
-    if memory is None:
-        raise InputError("this backend does not report the memory of a compiled program")
-    mib = 1 / 2**20
-    print(
-        f"memory a device: {memory.argument_size_in_bytes * mib:,.1f} MiB of state and batch, "
-        f"{memory.temp_size_in_bytes * mib:,.1f} MiB of activations and other temporaries"
-    )

@@ -1,6 +1,3 @@
-import json
-
-
 def test_a_report_can_be_written_as_soon_as_there_is_a_run(run, sde_jax):
     outcome = sde_jax("report", "--workdir", run).done()
     assert outcome.out.strip() == str((run / "report.html").absolute())
@@ -22,10 +19,3 @@ def test_a_damaged_file_of_numbers_is_named(run, sde_jax):
     (line,) = sde_jax("report", "--workdir", run).problems
     assert line.startswith(f"{run / 'likelihood.json'}: damaged (")
     assert line.endswith("remove it")
-
-
-def test_the_doctor_prints_versions_and_devices(sde_jax):
-    shown = dict(line.split(maxsplit=1) for line in sde_jax("doctor").done().out.splitlines())
-    assert json.dumps(shown["sde_jax"])
-    assert {"python", "jax", "flax", "diffrax", "orbax-checkpoint", "devices"} <= shown.keys()
-    assert "cpu" in shown["devices"]

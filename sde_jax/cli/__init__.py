@@ -1,0 +1,96 @@
+"""The command line: `sde-jax COMMAND`, with the commands of `flags.py`."""
+
+import argparse
+import io
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from absl import app
+
+from sde_jax.cli.flags import parse as parse
+from sde_jax.errors import InputError, RunError
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    app.run(_run, flags_parser=parse)
+
+
+def _run(flags: argparse.Namespace) -> NoReturn:
+    try:
+        sys.exit(_dispatch(flags))
+    except InputError as error:
+        print("\n".join(f"sde-jax: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        sys.exit(2)
+    except RunError as error:
+        print(f"sde-jax: {error}", file=sys.stderr)
+        sys.exit(3)
+    except KeyboardInterrupt:
+        print("sde-jax: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        print(f"sde-jax: {error}", file=sys.stderr)
+        sys.exit(3)
+
+
+def _dispatch(flags: argparse.Namespace) -> int:
+    _prepare()
+    from sde_jax.commands import certify, doctor, everything, likelihood, report, sample, settings, train
+
+    if flags.command in ("train", "run"):
+        experiment = settings.resolve(flags.config, flags.overrides)
+        if flags.dry_run:
+            doctor.dry_run(experiment)
+            return 0
+        if flags.command == "train":
+            return train.run(experiment, flags.workdir)
+        return everything.run(experiment, flags.workdir, flags.num_samples)
+    if flags.command == "sample":
+        facts = sample.run(flags.workdir, flags.sampler, flags.num_samples, flags.seed, flags.batch_size, flags.output)
+        return _show(facts, flags.json)
+    if flags.command == "likelihood":
+        return _show(likelihood.run(flags.workdir, flags.num_examples, flags.seed), flags.json)
+    if flags.command == "report":
+        print(report.run(flags.workdir, flags.output))
+        return 0
+    if flags.command == "certify":
+        return certify.run(flags.only, flags.recorded, flags.json)
+    if flags.config:
+        costs = doctor.examine(settings.resolve(flags.config, flags.overrides), flags.shape)
+        print(json.dumps(costs.to_json()) if flags.json else costs)
+        return 0
+    return doctor.run(flags.json)
+
+
+def _show(facts: dict[str, Any], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        for name, value in facts.items():
+            if not isinstance(value, dict):
+                print(f"{name:<28} {value:.6g}" if isinstance(value, float) else f"{name:<28} {value}")
+    return 0
+
+
+def _prepare() -> None:
+    """Quieten the libraries' chatter, show lines as they are written, and keep compiled programs between runs."""
+    import jax
+    from absl import logging as absl_logging
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+    # What fails is raised and reported; these loggers would say so first, on lines of their own.
+    absl_logging.set_verbosity(absl_logging.FATAL)
+    logging.getLogger("jax._src.callback").setLevel(logging.CRITICAL)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sde_jax" / "compiled"
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

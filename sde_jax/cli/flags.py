@@ -1,0 +1,167 @@
+"""The flags of every command."""
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from absl.flags import argparse_flags
+
+EXIT_CODES = (
+    "exit codes: 0 done; 2 something given cannot be used; 3 the run stopped itself, or a file could not be used; "
+    "75 interrupted and saved, run the same command again"
+)
+OVERRIDE = re.compile(r"--config\.([^=]+)(?:=(.*))?", re.DOTALL)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the command's flags, `--config.path=value` gathered in `overrides`; exits with 2 where they are off."""
+    parser = _parser()
+    arguments, overrides = _split(list(argv[1:]), parser.error)
+    flags, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.error(f"{' '.join(unknown)}: no such flag of `{parser.prog} {flags.command}`")
+    needy = [f"--config.{name}" for name in overrides] + ["--shape"] * (getattr(flags, "shape", None) is not None)
+    if needy and not getattr(flags, "config", None):
+        why = "takes its settings from the run's directory" if "workdir" in flags else "expects --config with it"
+        parser.error(f"{needy[0]}: `{flags.command}` {why}")
+    flags.overrides = overrides
+    return flags
+
+
+def _split(arguments: list[str], error: Callable[[str], NoReturn]) -> tuple[list[str], dict[str, str]]:
+    rest, overrides = [], {}
+    remaining = iter(arguments)
+    for argument in remaining:
+        match = OVERRIDE.fullmatch(argument)
+        if match is None:
+            rest.append(argument)
+            continue
+        path, value = match.groups()
+        value = next(remaining, "--") if value is None else value
+        if value.startswith("--"):
+            error(f"--config.{path}: expected a value")
+        overrides[path] = value
+    return rest, overrides
+
+
+class _Parser(argparse_flags.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2."""
+        self.exit(2, f"sde-jax: {message}; see `{self.prog} --help`\n")
+
+
+def _parser() -> argparse_flags.ArgumentParser:
+    parser = _Parser(
+        prog="sde-jax",
+        description="Score-based generative modelling through stochastic differential equations.",
+        epilog=EXIT_CODES,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (purpose, add_flags) in COMMANDS.items():
+        add_flags(commands.add_parser(name, help=purpose, description=purpose, epilog=EXIT_CODES, allow_abbrev=False))
+    return parser
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    change = "a config file (Python); --config.a.b=value changes a setting, --config.sde=VE a whole component"
+    parser.add_argument("--config", required=True, help=change)
+    _workdir(parser)
+    parser.add_argument(
+        "--dry_run", action="store_true", help="show config, parameters, mesh and what a step costs; train nothing"
+    )
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    _train(parser)
+    parser.add_argument("--num_samples", type=_count, default=64, help="samples of each sampler")
+
+
+def _sample(parser: argparse.ArgumentParser) -> None:
+    _workdir(parser)
+    parser.add_argument("--sampler", default="pc", help="which of the config's samplers")
+    parser.add_argument("--num_samples", type=_count, default=64)
+    parser.add_argument("--batch_size", type=_count, default=64, help="samples drawn at once (changes no sample)")
+    parser.add_argument("--seed", type=_seed, default=0)
+    parser.add_argument("--output", type=_path, help="files to write, without ending; default WORKDIR/samples_SAMPLER")
+    _json(parser)
+
+
+def _likelihood(parser: argparse.ArgumentParser) -> None:
+    _workdir(parser)
+    parser.add_argument("--num_examples", type=_count, help="only the first so many held-out images")
+    parser.add_argument("--seed", type=_seed, default=0)
+    _json(parser)
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    _workdir(parser)
+    parser.add_argument("--output", type=_path, help="default WORKDIR/report.html")
+
+
+def _certify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--only", default="", metavar="REGEX", help="laws whose name matches, like 'mixture: DDIM on VP'"
+    )
+    parser.add_argument(
+        "--recorded", type=_path, metavar="FOLDER", help="values recorded from the official code (.npz)"
+    )
+    _json(parser)
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", help="a config file, with overrides as for train")
+    parser.add_argument(
+        "--shape", type=_shape, metavar="H,W,C", help="of an image, where the config's data are not here"
+    )
+    _json(parser)
+
+
+COMMANDS = {
+    "train": ("train, or go on where the run stopped", _train),
+    "run": ("train, sample with every sampler, score, compare with a baseline and report", _run),
+    "sample": ("draw samples: a picture, arrays and numbers", _sample),
+    "likelihood": ("score held-out data in bits per dimension", _likelihood),
+    "report": ("write one HTML page about a run", _report),
+    "certify": ("measure every sampler's order, likelihoods and conversions against closed forms", _certify),
+    "doctor": ("print versions, devices and what is missing; with --config, what a train step costs here", _doctor),
+}
+
+
+def _workdir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workdir", type=_path, required=True, help="the run's directory")
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got nothing")
+    return Path(text)
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    sizes = tuple(_count(size.strip()) for size in text.split(","))
+    if len(sizes) != 3:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected height,width,channels")
+    return sizes
+
+
+def _count(text: str) -> int:
+    return _integer(text, 1, 2**31)
+
+
+def _seed(text: str) -> int:
+    return _integer(text, 0, 2**32)
+
+
+def _integer(text: str, low: int, end: int) -> int:
+    if not re.fullmatch(r"-?[0-9]+", text) or not low <= int(text) < end:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected an integer from {low} to {end - 1}")
+    return int(text)
