@@ -16,6 +16,7 @@ PATHS = {"VP", "SubVP", "VE", "DDPM", "SMLD", "EDMPath", "Cosine", "RectifiedFlo
 }
 EXAMPLES = {
     "Images": Images(path="images.zip"),
+    "ByTable": nn.ByTable(0.01, 50.0, 1000),
     "Centred": sde.Centred(VP),
     "MeanReverting": sde.MeanReverting(0.3, 0.2, sde.ConstantReversion(0.1)),
     "Transformed": sde.Transformed(VP, sde.Logit(-1.0, 2.0)),
@@ -25,7 +26,19 @@ FUNCTIONS = {"Shifted", "TimeChange", "Product", "Schedule"}
 """Components that hold functions, which JSON cannot."""
 PROTOCOLS = [
     (sde.GaussianPath, PATHS),
-    (nn.Architecture, {"MLP", "NCSNpp"}),
+    (nn.Architecture, {"MLP", "DiT", "NCSNpp", "DDPMNet"}),
+    (nn.Activation, {"Swish", "ELU", "ReLU", "LeakyReLU"}),
+    (
+        nn.Normalization,
+        {"GroupNormalization", "VarianceNormalization"} | {"InstanceNormalization", "InstanceNormalizationPlus"},
+    ),
+    (nn.OutputScale, {"Unscaled", "BySigma", "ByTable"}),
+    (nn.Embedding, {"Positional", "Fourier"}),
+    (nn.BlockType, {"BigGANBlock", "DDPMBlock"}),
+    (nn.Resampling, {"Box", "FIR"}),
+    (nn.InputPyramid, {"NoPyramid", "InputSkip", "InputResidual"}),
+    (nn.OutputPyramid, {"NoPyramid", "OutputSkip", "OutputResidual"}),
+    (nn.Combination, {"Sum", "Concatenate"}),
     (prediction.Parameterization, {"Epsilon", "X0", "V", "Velocity", "ScoreFunction", "EDM"}),
     (prediction.Label, {"ScaledTime", "Deviation", "LogNoise", "TableLabel"}),
     (objective.Weighting, {"Simple", "Likelihood", "EDMWeighting", "FlowMatching", "MinSNR", "P2", "Sigmoid"}),

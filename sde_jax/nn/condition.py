@@ -16,11 +16,13 @@ from sde_jax.typing import Array
 class Conditioning(nnx.Module):
     """How one network hears its condition; this one hears none.
 
-    channels: how many `join` appends. A condition of None is the null token, and so is the value `Condition.null`,
-    which can be chosen within a compiled program: `jnp.where(dropped, null, condition)`.
+    channels: how many `join` appends; embeds: whether `embed` adds anything. A condition of None is the null token,
+    and so is the value `Condition.null`, which can be chosen within a compiled program: `jnp.where(dropped, null,
+    condition)`.
     """
 
     channels = 0
+    embeds = False
 
     def embed(self, condition: Array | None) -> Array | float:
         """Return what to add to the embedding of the noise label."""
@@ -93,6 +95,8 @@ class ClassLabel:
 
 
 class _ClassTable(Conditioning):
+    embeds = True
+
     def __init__(self, kind: ClassLabel, features: int, rngs: nnx.Rngs):
         self.kind = kind
         self.table = nnx.Param(jax.random.normal(rngs.params(), (kind.classes + 1, features)))
@@ -127,6 +131,8 @@ class Vector:
 
 
 class _Linear(Conditioning):
+    embeds = True
+
     def __init__(self, kind: Vector, features: int, rngs: nnx.Rngs):
         self.kind = kind
         self.map = dense(2 * kind.size, features, rngs=rngs)

@@ -25,7 +25,7 @@ class Forward:
         self._around = (compute or Compute()).rematerialization.around
         self._activations = activations
 
-    def __call__(self, name: str, block: Callable[..., Array], *arrays: Array) -> Array:
+    def __call__(self, name: str, block: Callable[..., Array], *arrays: Array | None) -> Array:
         """Return `block(*arrays, key=key)`."""
         key = None if self._key is None else jax.random.fold_in(self._key, self._calls)
         self._calls += 1

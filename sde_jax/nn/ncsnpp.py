@@ -1,44 +1,39 @@
 """NCSN++ and DDPM++, the U-Nets of Song et al. 2021."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import jax.numpy as jnp
 from flax import nnx
-from jax.nn import swish
-from jaxtyping import Float
 
-from sde_jax.errors import InputError
-from sde_jax.nn.attention import AttnBlock
-from sde_jax.nn.blocks import ResnetBlockBigGAN
-from sde_jax.nn.embeddings import positional
-from sde_jax.nn.forward import Forward
-from sde_jax.nn.layers import conv3x3, dense
-from sde_jax.nn.norms import GroupNorm
-from sde_jax.nn.resample import Resample, downsample_mean, upsample_nearest
-from sde_jax.typing import Array, Key
+from sde_jax.errors import InputError, whole
+from sde_jax.nn.activation import Activation, Swish
+from sde_jax.nn.blocks import BigGANBlock, BlockType, Style
+from sde_jax.nn.condition import Condition, Unconditional
+from sde_jax.nn.embeddings import Embedding, Fourier, Positional
+from sde_jax.nn.normalization import GroupNormalization, Normalization
+from sde_jax.nn.pyramid import InputPyramid, NoPyramid, OutputPyramid
+from sde_jax.nn.resample import Box, Resampling
+from sde_jax.nn.scale import ByTable, OutputScale, Unscaled
+from sde_jax.nn.unet import Plan, UNet
 
 
 @dataclass(frozen=True)
 class NCSNpp:
-    """The U-Net of NCSN++ in its DDPM++ form; the defaults are DDPM++ (continuous) for CIFAR-10.
+    """The U-Net of NCSN++ (`UNet`); the defaults are DDPM++ (continuous) for CIFAR-10.
 
-    Level i has 1 / 2^i of the resolution and features * channel_multipliers[i] channels. The encoder visits
-    the levels from fine to coarse and keeps every h; the decoder goes back and reads them, last first:
-
-        encoder   h = conv(x); at each level blocks_per_level times h = attention(block(h)); then h = down(h)
-        middle    h = block(attention(block(h)))
-        decoder   at each level blocks_per_level + 1 times h = block([h, kept]); then h = up(attention(h))
-        output    conv(swish(norm(h)))
-
-    block, down and up are BigGAN residual blocks, each of which hears the noise label through its positional
-    embedding, two dense layers of 4 * features and swish. The data are in [-1, 1], the label is 999 t for VP.
+    NCSN++ (continuous, VE) has embedding Fourier(), resampling FIR(), input_pyramid InputResidual(), scale BySigma()
+    and centered False; at 256 pixels and beyond InputSkip() and OutputSkip().
 
     features: channels of the first convolution, a multiple of 4 (of 32 where a block has more than 128)
-    channel_multipliers: one a level; blocks_per_level: 4, and 8 in the "deep" networks of the paper
+    channel_multipliers: of the features, one a level; blocks_per_level: 4, and 8 in the "deep" networks of the paper
     attention_resolutions: heights of the levels that have attention; the middle always has it
     dropout: probability inside a block; skip_rescale: divide every residual sum by sqrt 2
     init_scale: variance scale of the last layer of each residual branch and of the network; 0 means 1e-10
+    embedding: what the noise label enters as; noise_conditional: whether it enters at all
+    block: the kind of residual block; resampling: how it, and the pyramids, change resolution
+    input_pyramid, output_pyramid: images at all resolutions that the levels read and write
+    activation: everywhere; centered: whether data are in [-1, 1], rather than [0, 1]
+    scale: what the output is divided by; condition: what else the network is told
 
     Raises `InputError` where a field is out of range.
     Song et al. 2021 (section 4.1 and appendix H), after Ho et al. 2020 (appendix B) and Brock et al. 2019.
@@ -51,212 +46,110 @@ class NCSNpp:
     dropout: float = 0.1
     skip_rescale: bool = True
     init_scale: float = 0.0
+    embedding: Embedding = field(default_factory=Positional)
+    noise_conditional: bool = True
+    block: BlockType = field(default_factory=BigGANBlock)
+    resampling: Resampling = field(default_factory=Box)
+    input_pyramid: InputPyramid = field(default_factory=NoPyramid)
+    output_pyramid: OutputPyramid = field(default_factory=NoPyramid)
+    activation: Activation = field(default_factory=Swish)
+    centered: bool = True
+    scale: OutputScale = field(default_factory=Unscaled)
+    condition: Condition = field(default_factory=Unconditional)
 
     def __post_init__(self):
-        multiples, heights = self.channel_multipliers, self.attention_resolutions
-        _require(
-            (
-                _is_count(self.features) and self.features % 4 == 0,
-                f"features is {self.features!r}, expected a positive multiple of 4",
-            ),
-            (
-                _are_counts(multiples) and len(multiples) > 0,
-                f"channel_multipliers is {multiples!r}, expected a tuple of positive integers, one a level",
-            ),
-            (
-                _is_count(self.blocks_per_level),
-                f"blocks_per_level is {self.blocks_per_level!r}, expected a positive integer",
-            ),
-            (
-                _are_counts(heights),
-                f"attention_resolutions is {heights!r}, expected a tuple of positive integers, or ()",
-            ),
-            (0 <= self.dropout < 1, f"dropout is {self.dropout!r}, expected a probability below 1"),
-            (0 <= self.init_scale < math.inf, f"init_scale is {self.init_scale!r}, expected 0 or more"),
-        )
+        require_ranges(self)
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> nnx.Module:
         """Return the network for examples of `shape` = (height, width, channels).
 
         Raises `InputError` unless the image is square and halves evenly from level to level, every resolution
-        with attention occurs, and `GroupNorm` can group the channels of every block.
+        with attention occurs, `GroupNorm` can group the channels of every block, and the condition can be heard.
         """
-        _require(
-            (
-                len(shape) == 3 and _are_counts(tuple(shape)) and shape[0] == shape[1],
-                f"an example has shape {tuple(shape)}, expected a square image (height, width, channels)",
-            )
+        return UNet(plan(self, tuple(shape), GroupNormalization(groups=None)), rngs)
+
+
+def plan(config: NCSNpp, shape: tuple[int, ...], normalization: Normalization) -> Plan:
+    """Return the U-Net of `config` with these norms, for examples of `shape`; raises `InputError` as `build` does."""
+    heights = _heights(config, shape)
+    return Plan(
+        shape=shape,
+        features=config.features,
+        widths=tuple(config.features * multiplier for multiplier in config.channel_multipliers),
+        attention=tuple(height in config.attention_resolutions for height in heights),
+        blocks=config.blocks_per_level,
+        style=Style(
+            embedding=4 * config.features if config.noise_conditional else None,
+            dropout=config.dropout,
+            init_scale=config.init_scale,
+            skip_rescale=config.skip_rescale,
+            activation=config.activation,
+            normalization=normalization,
+            resampling=config.resampling,
+        ),
+        block=config.block,
+        input_pyramid=config.input_pyramid,
+        output_pyramid=config.output_pyramid,
+        embedding=config.embedding,
+        centered=config.centered,
+        scale=config.scale,
+        condition=config.condition,
+    )
+
+
+def require_ranges(config: NCSNpp) -> None:
+    """Raise one `InputError` that names every field out of range."""
+    multiples, heights = config.channel_multipliers, config.attention_resolutions
+    _require(
+        (
+            whole(config.features, 4) and config.features % 4 == 0,
+            f"features is {config.features!r}, expected a positive multiple of 4",
+        ),
+        (
+            _are_counts(multiples) and len(multiples) > 0,
+            f"channel_multipliers is {multiples!r}, expected a tuple of positive integers, one a level",
+        ),
+        (
+            whole(config.blocks_per_level, 1),
+            f"blocks_per_level is {config.blocks_per_level!r}, expected a positive integer",
+        ),
+        (_are_counts(heights), f"attention_resolutions is {heights!r}, expected a tuple of positive integers, or ()"),
+        (0 <= config.dropout < 1, f"dropout is {config.dropout!r}, expected a probability below 1"),
+        (0 <= config.init_scale < math.inf, f"init_scale is {config.init_scale!r}, expected 0 or more"),
+        (
+            not (isinstance(config.embedding, Fourier) and config.embedding.logarithm)
+            or not isinstance(config.scale, ByTable),
+            f"scale is {config.scale}, of labels 0, 1, ..., with embedding {config.embedding}, of their logarithms: "
+            "expected BySigma(), or embedding Positional()",
+        ),
+    )
+
+
+def _heights(config: NCSNpp, shape: tuple[int, ...]) -> list[int]:
+    _require(
+        (
+            len(shape) == 3 and _are_counts(shape) and shape[0] == shape[1],
+            f"an example has shape {shape}, expected a square image (height, width, channels)",
         )
-        halvings = len(self.channel_multipliers) - 1
-        heights = [shape[0] // 2**level for level in range(halvings + 1)]
-        unmet = [height for height in self.attention_resolutions if height not in heights]
-        _require(
-            (
-                shape[0] % 2**halvings == 0,
-                f"the height is {shape[0]}, expected a multiple of {2**halvings} (or use fewer levels)",
-            ),
-            (
-                not unmet,
-                f"attention_resolutions has {unmet}, expected some of the levels' heights {heights}",
-            ),
-        )
-        return NCSNppNetwork(self, tuple(shape), rngs)
-
-
-class NCSNppNetwork(nnx.Module):
-    """The network that `NCSNpp` describes, for examples of one shape."""
-
-    def __init__(self, config: NCSNpp, shape: tuple[int, ...], rngs: nnx.Rngs):
-        self.shape = shape
-        self.features = config.features
-        parts = _Parts(config, rngs)
-        heights = [shape[0] // 2**level for level in range(len(config.channel_multipliers))]
-        self.embedding_in = dense(config.features, 4 * config.features, rngs=rngs)
-        self.embedding_out = dense(4 * config.features, 4 * config.features, rngs=rngs)
-        self.conv_in = conv3x3(shape[2], config.features, rngs=rngs)
-        encoder, kept = _encoder(parts, heights)
-        self.encoder = nnx.List(encoder)
-        self.middle = nnx.List([parts.layer(kept[-1], kept[-1], attends) for attends in (True, False)])
-        self.decoder = nnx.List(_decoder(parts, heights, kept))
-        self.norm_out = GroupNorm(parts.widths[0])
-        self.conv_out = conv3x3(parts.widths[0], shape[2], init_scale=config.init_scale, rngs=rngs)
-
-    def __call__(
-        self,
-        x: Float[Array, "h w c"],
-        noise: Float[Array, ""],
-        *,
-        condition: Array | None = None,
-        forward: Forward | None = None,
-    ) -> Float[Array, "h w c"]:
-        """Return the output for one image `x` at the scalar label `noise`."""
-        _require(
-            (
-                x.shape == self.shape and jnp.ndim(noise) == 0,
-                f"called with shapes {x.shape} and {jnp.shape(noise)}, expected one example {self.shape} and "
-                "a scalar label; lift the call over a batch with jax.vmap",
-            )
-        )
-        forward = forward or Forward()
-        embedding = self.embedding_out(swish(self.embedding_in(positional(noise, self.features)))).astype(x.dtype)
-        kept = self._encode(x, embedding, forward)
-        h = kept[-1]
-        for i, layer in enumerate(self.middle):
-            h = forward(f"middle.{i}", layer, h, embedding)
-        h = self._decode(h, kept, embedding, forward)
-        return self.conv_out(swish(self.norm_out(h)))
-
-    def _encode(self, x: Array, embedding: Array, forward: Forward) -> list[Array]:
-        kept = [self.conv_in(x)]
-        for i, level in enumerate(self.encoder):
-            for j, layer in enumerate(level.layers):
-                kept.append(forward(f"encoder.{i}.{j}", layer, kept[-1], embedding))
-            if level.resample is not None:
-                kept.append(forward(f"encoder.{i}.down", level.resample, kept[-1], embedding))
-        return kept
-
-    def _decode(self, h: Array, kept: list[Array], embedding: Array, forward: Forward) -> Array:
-        for i, level in enumerate(self.decoder):
-            for j, layer in enumerate(level.layers):
-                h = forward(f"decoder.{i}.{j}", layer, jnp.concatenate([h, kept.pop()], axis=-1), embedding)
-            if level.resample is not None:
-                h = forward(f"decoder.{i}.up", level.resample, h, embedding)
-        return h
-
-
-class _Layer(nnx.Module):
-    """A block and the attention after it, if any."""
-
-    def __init__(self, block: ResnetBlockBigGAN, attention: AttnBlock | None):
-        self.block = block
-        self.attention = attention
-
-    def __call__(self, h: Array, embedding: Array, *, key: Key | None) -> Array:
-        h = self.block(h, embedding, key=key)
-        return h if self.attention is None else self.attention(h)
-
-
-class _Level(nnx.Module):
-    """The layers of one resolution, and the block that leaves it, if any."""
-
-    def __init__(self, layers: list[_Layer], resample: ResnetBlockBigGAN | None):
-        self.layers = nnx.List(layers)
-        self.resample = resample
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """What every part of one network has in common."""
-
-    config: NCSNpp
-    rngs: nnx.Rngs
-
-    @property
-    def widths(self) -> list[int]:
-        return [self.config.features * multiplier for multiplier in self.config.channel_multipliers]
-
-    def block(self, inputs: int, outputs: int, resample: Resample | None = None) -> ResnetBlockBigGAN:
-        return ResnetBlockBigGAN(
-            inputs,
-            outputs,
-            embedding_features=4 * self.config.features,
-            dropout=self.config.dropout,
-            init_scale=self.config.init_scale,
-            skip_rescale=self.config.skip_rescale,
-            resample=resample,
-            rngs=self.rngs,
-        )
-
-    def layer(self, inputs: int, outputs: int, attends: bool) -> _Layer:
-        block = self.block(inputs, outputs)
-        return _Layer(block, self.attention(outputs) if attends else None)
-
-    def attention(self, channels: int) -> AttnBlock:
-        return AttnBlock(
-            channels,
-            init_scale=self.config.init_scale,
-            skip_rescale=self.config.skip_rescale,
-            rngs=self.rngs,
-        )
-
-
-def _encoder(parts: _Parts, heights: list[int]) -> tuple[list[_Level], list[int]]:
-    """Return the levels from fine to coarse, and the channels of everything that they keep, in order."""
-    levels, kept = [], [parts.config.features]
-    for height, width in zip(heights, parts.widths, strict=True):
-        layers = []
-        for _ in range(parts.config.blocks_per_level):
-            layers.append(parts.layer(kept[-1], width, height in parts.config.attention_resolutions))
-            kept.append(width)
-        coarsest = height == heights[-1]
-        levels.append(_Level(layers, None if coarsest else parts.block(width, width, downsample_mean)))
-        kept += [] if coarsest else [width]
-    return levels, kept
-
-
-def _decoder(parts: _Parts, heights: list[int], kept: list[int]) -> list[_Level]:
-    """Return the levels from coarse to fine, for an encoder that kept these channels."""
-    levels, kept, inputs = [], list(kept), kept[-1]
-    for height, width in zip(reversed(heights), reversed(parts.widths), strict=True):
-        layers = []
-        for remaining in reversed(range(parts.config.blocks_per_level + 1)):
-            attends = remaining == 0 and height in parts.config.attention_resolutions
-            layers.append(parts.layer(inputs + kept.pop(), width, attends))
-            inputs = width
-        finest = height == heights[0]
-        levels.append(_Level(layers, None if finest else parts.block(width, width, upsample_nearest)))
-    return levels
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    )
+    halvings = len(config.channel_multipliers) - 1
+    heights = [shape[0] // 2**level for level in range(halvings + 1)]
+    unmet = [height for height in config.attention_resolutions if height not in heights]
+    _require(
+        (
+            shape[0] % 2**halvings == 0,
+            f"the height is {shape[0]}, expected a multiple of {2**halvings} (or use fewer levels)",
+        ),
+        (not unmet, f"attention_resolutions has {unmet}, expected some of the levels' heights {heights}"),
+    )
+    return heights
 
 
 def _are_counts(values: object) -> bool:
-    return isinstance(values, tuple) and all(map(_is_count, values))
+    return isinstance(values, tuple) and all(whole(value, 1) for value in values)
 
 
 def _require(*conditions: tuple[bool, str]) -> None:
     problems = [problem for holds, problem in conditions if not holds]
     if problems:
-        raise InputError("NCSNpp: " + "; ".join(problems))
+        raise InputError("U-Net: " + "; ".join(problems))

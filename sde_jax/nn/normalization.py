@@ -20,12 +20,15 @@ class Normalization(Protocol):
 
 @dataclass(frozen=True)
 class GroupNormalization:
-    """`GroupNorm` with a number of groups. Raises `InputError` unless `groups` is a whole number of 1 or more."""
+    """`GroupNorm` with a number of groups, None for min(channels / 4, 32).
 
-    groups: int = 32
+    Raises `InputError` unless `groups` is None or a whole number of 1 or more.
+    """
+
+    groups: int | None = 32
 
     def __post_init__(self):
-        if not whole(self.groups, 1):
+        if self.groups is not None and not whole(self.groups, 1):
             raise InputError(f"{self}: expected a whole number of groups, 1 or more")
 
     def norm(self, channels: int, *, rngs: nnx.Rngs) -> GroupNorm:

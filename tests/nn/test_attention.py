@@ -3,11 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from sde_jax.nn import Box, GroupNormalization, Swish
 from sde_jax.nn.attention import AttnBlock
+from sde_jax.nn.blocks import Style
 
 
 def attention(init_scale=1.0, skip_rescale=True):
-    return AttnBlock(8, init_scale=init_scale, skip_rescale=skip_rescale, rngs=nnx.Rngs(0))
+    style = Style(4, 0.0, init_scale, skip_rescale, Swish(), GroupNormalization(groups=None), Box())
+    return AttnBlock(8, style, rngs=nnx.Rngs(0))
 
 
 def test_attention_commutes_with_any_permutation_of_the_pixels():

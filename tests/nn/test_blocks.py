@@ -4,22 +4,19 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from sde_jax.nn.blocks import ResnetBlockBigGAN, skip_sum
+from sde_jax.nn import FIR, BigGANBlock, Box, DDPMBlock, GroupNormalization, Swish
+from sde_jax.nn.blocks import Style, skip_sum
 from sde_jax.nn.layers import conv1x1, conv3x3, dense, variance_scaling
-from sde_jax.nn.resample import downsample_mean, upsample_nearest
+from sde_jax.nn.resample import downsample_mean
 
 
-def block(inputs=8, outputs=8, *, dropout=0.0, init_scale=1.0, skip_rescale=True, resample=None):
-    return ResnetBlockBigGAN(
-        inputs,
-        outputs,
-        embedding_features=4,
-        dropout=dropout,
-        init_scale=init_scale,
-        skip_rescale=skip_rescale,
-        resample=resample,
-        rngs=nnx.Rngs(0),
-    )
+def style(dropout=0.0, init_scale=1.0, skip_rescale=True, resampling=None, embedding=4):
+    norm = GroupNormalization(groups=None)
+    return Style(embedding, dropout, init_scale, skip_rescale, Swish(), norm, resampling or Box())
+
+
+def block(inputs=8, outputs=8, kind=None, **fields):
+    return (kind or BigGANBlock()).block(inputs, outputs, style(**fields), rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.1, 0.0])
@@ -59,15 +56,36 @@ def test_a_block_that_starts_silent_is_its_skip():
     silent = block(init_scale=0.0)
     assert silent.skip is None
     np.testing.assert_allclose(silent(x, embedding), x / np.sqrt(2), atol=1e-4)
-    halved = block(8, 12, init_scale=0.0, resample=downsample_mean)
+    wider = block(8, 12, init_scale=0.0)
+    np.testing.assert_allclose(wider(x, embedding), wider.skip(x) / np.sqrt(2), rtol=1e-4, atol=1e-4)
+    halved = BigGANBlock().descent(8, style(init_scale=0.0), rngs=nnx.Rngs(0))
     np.testing.assert_allclose(halved(x, embedding), halved.skip(downsample_mean(x)) / np.sqrt(2), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("resample", "height"), [(None, 8), (downsample_mean, 4), (upsample_nearest, 16)])
-def test_a_block_changes_resolution_and_channels_and_its_skip_follows(resample, height):
+@pytest.mark.parametrize("resampling", [Box(), FIR()])
+@pytest.mark.parametrize("kind", [BigGANBlock(), DDPMBlock(), DDPMBlock(resample_with_conv=False)])
+def test_blocks_change_channels_and_what_lies_between_them_resolution(kind, resampling):
     x, embedding = jnp.ones((8, 8, 8)), jnp.ones(4)
-    assert block(8, 12, resample=resample)(x, embedding).shape == (height, height, 12)
-    assert (block(8, 8, resample=resample).skip is None) == (resample is None)
+    common = style(resampling=resampling)
+    assert kind.block(8, 12, common, rngs=nnx.Rngs(0))(x, embedding).shape == (8, 8, 12)
+    assert kind.block(8, 8, common, rngs=nnx.Rngs(0)).skip is None
+    assert kind.descent(8, common, rngs=nnx.Rngs(0))(x, embedding).shape == (4, 4, 8)
+    assert kind.ascent(8, common, rngs=nnx.Rngs(0))(x, embedding).shape == (16, 16, 8)
+
+
+def test_a_biggan_block_that_starts_silent_and_changes_resolution_is_its_resampled_skip():
+    x, embedding = jax.random.normal(jax.random.key(0), (4, 4, 8)), jnp.ones(4)
+    for resampling in (Box(), FIR()):
+        silent = style(init_scale=0.0, skip_rescale=False, resampling=resampling)
+        for change, resample in (("descent", resampling.down), ("ascent", resampling.up)):
+            layer = getattr(BigGANBlock(), change)(8, silent, rngs=nnx.Rngs(0))
+            np.testing.assert_allclose(layer(x, embedding), layer.skip(resample(x)), rtol=1e-4, atol=1e-4)
+
+
+def test_a_block_without_embedding_has_no_layer_for_it_and_hears_none():
+    assert block(embedding=None).embedding is None
+    x = jax.random.normal(jax.random.key(0), (4, 4, 8))
+    np.testing.assert_array_equal(block(embedding=None)(x, None), block(embedding=None)(x, jnp.ones(4)))
 
 
 def test_dropout_zeroes_its_fraction_and_keeps_the_mean():

@@ -11,7 +11,7 @@ from flax import nnx
 from sde_jax.errors import InputError
 from sde_jax.nn import NCSNpp, functional
 from sde_jax.nn.attention import AttnBlock
-from sde_jax.nn.blocks import ResnetBlockBigGAN
+from sde_jax.nn.blocks import ResnetBlock
 from sde_jax.nn.norms import GroupNorm
 
 SMALL = NCSNpp(features=8, channel_multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,), init_scale=1.0)
@@ -43,18 +43,18 @@ def in_official_order(network):
                 yield layer.attention
         if getattr(level, "resample", None) is not None:
             yield level.resample
-    yield from (network.norm_out, network.conv_out)
+    yield from (network.finish.norm, network.finish.conv)
 
 
 OFFICIAL_CLASS = {
     nnx.Linear: "Dense",
     nnx.Conv: "Conv",
     GroupNorm: "GroupNorm",
-    ResnetBlockBigGAN: "ResnetBlockBigGANpp",
+    ResnetBlock: "ResnetBlockBigGANpp",
     AttnBlock: "AttnBlockpp",
 }
 OFFICIAL_PART = {
-    ResnetBlockBigGAN: {
+    ResnetBlock: {
         "norm_in": "GroupNorm_0",
         "conv_in": "Conv_0",
         "embedding": "Dense_0",
