@@ -17,7 +17,7 @@ RANKS = [
     {"sampling", "likelihood", "objective", "guidance"},
     {"training", "checkpoints"},
     {"report", "experiment"},
-    {"testing", "recorded"},
+    {"testing", "recorded", "model"},
     {"certificate"},
     {"commands"},
     {"cli"},

@@ -10,8 +10,9 @@ from jax.sharding import Mesh
 
 from sde_jax import nn
 from sde_jax.commands.train import compiled_step
-from sde_jax.commands.workdir import Record, abstract_state
+from sde_jax.commands.workdir import abstract_state
 from sde_jax.errors import InputError
+from sde_jax.model import Record
 from sde_jax.training import batch_loss
 from sde_jax.typing import Params
 

@@ -10,8 +10,8 @@ from clu import parameter_overview
 from sde_jax import nn
 from sde_jax.commands.costs import Costs, costs
 from sde_jax.commands.report import environment
-from sde_jax.commands.workdir import Record
 from sde_jax.experiment import Experiment
+from sde_jax.model import Record
 from sde_jax.training import data_mesh
 
 OPTIONAL = {

@@ -13,11 +13,12 @@ from tqdm import tqdm
 
 from sde_jax.codec import encode
 from sde_jax.commands.sample import save_arrays
-from sde_jax.commands.workdir import Model, Workdir, failures_reported, load
+from sde_jax.commands.workdir import Workdir, failures_reported, load
 from sde_jax.data import Source, in_order
 from sde_jax.errors import InputError
 from sde_jax.experiment import Scoring
 from sde_jax.likelihood import BitsPerDim, bits_per_dim, elbo
+from sde_jax.model import Model
 from sde_jax.objective import Simple, by_noise_level
 from sde_jax.ode import Tolerance
 from sde_jax.training import by_example, data_mesh

@@ -9,8 +9,9 @@ import numpy as np
 from tqdm import tqdm
 
 from sde_jax.codec import encode
-from sde_jax.commands.workdir import Model, Workdir, failures_reported, load
+from sde_jax.commands.workdir import Workdir, failures_reported, load
 from sde_jax.errors import InputError
+from sde_jax.model import Model
 from sde_jax.report import image_grid
 from sde_jax.sampling import Samples, sample
 from sde_jax.sampling.grids import frames_of

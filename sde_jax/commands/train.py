@@ -10,9 +10,10 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from sde_jax import nn
-from sde_jax.commands.workdir import Record, Workdir, abstract_state
+from sde_jax.commands.workdir import Workdir, abstract_state
 from sde_jax.data import Splits, batches
 from sde_jax.experiment import Experiment
+from sde_jax.model import Record
 from sde_jax.training import (
     Books,
     Checkpoints,

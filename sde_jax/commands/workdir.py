@@ -1,11 +1,10 @@
-"""The directory of a run, and the model in it."""
+"""The directory of a run."""
 
 import fcntl
 import json
-import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,57 +14,10 @@ import jax
 from jax.sharding import Mesh
 
 from sde_jax import nn
-from sde_jax.codec import decode
 from sde_jax.errors import InputError, RunError
-from sde_jax.experiment import Experiment
-from sde_jax.likelihood import Quantization
-from sde_jax.prediction import denoiser
+from sde_jax.model import Model, Record
 from sde_jax.training import Checkpoints, TrainState, abstract, replicated
-from sde_jax.typing import Denoiser, Params
-
-
-@dataclass(frozen=True)
-class Record:
-    """What stands beside the checkpoints as JSON: all that is needed to use them without data and config file."""
-
-    experiment: Experiment
-    shape: tuple[int, ...]
-    levels: int
-
-    def __post_init__(self):
-        if len(self.shape) != 3 or min(self.shape) < 1 or not 2 <= self.levels <= 256:
-            raise InputError(f"shape {self.shape}, {self.levels} levels: expected [height, width, channels], 2 to 256")
-
-    @property
-    def quantization(self) -> Quantization:
-        """The grey levels as cells of the experiment's `data_range`."""
-        return Quantization(self.levels, *self.experiment.data_range)
-
-    @property
-    def size(self) -> int:
-        """Numbers in an example."""
-        return math.prod(self.shape)
-
-    def identity(self) -> dict[str, Any]:
-        """Return what two runs must share for one to continue the other."""
-        return {**self.to_json(), "experiment": self.experiment.identity()}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as JSON-able data."""
-        return {"experiment": self.experiment.to_json(), "shape": list(self.shape), "levels": self.levels}
-
-    @classmethod
-    def from_json(cls, data: Any, like: "Record | None" = None) -> "Record":
-        """Return the record of JSON data; raises `InputError` where they are not one.
-
-        What the data leave out, and components that are not the library's own, are those of `like` where given.
-        """
-        if not isinstance(data, Mapping) or not {"experiment", "shape", "levels"} <= data.keys():
-            raise InputError("not the record of a run; expected experiment, shape and levels")
-        record, problems = decode(cls, data, like, where="config")
-        if problems:
-            raise InputError("\n".join(problems))
-        return record
+from sde_jax.typing import Params
 
 
 @dataclass(frozen=True)
@@ -156,22 +108,6 @@ class Workdir:
             return json.loads(path.read_text()) if path.exists() else None
         except ValueError as error:
             raise InputError(f"{path}: damaged ({error}); remove it") from error
-
-
-@dataclass(frozen=True)
-class Model:
-    """A trained model: its record, the averaged parameters, the network and the step they are from."""
-
-    record: Record
-    apply: nn.Apply
-    params: Params
-    step: int
-
-    def denoiser(self, params: Params) -> Denoiser:
-        """Return the denoiser of the network with `params`."""
-        experiment = self.record.experiment
-        network = lambda x, noise: self.apply(params, x, noise)  # noqa: E731
-        return denoiser(network, experiment.sde, experiment.objective.parameterization)
 
 
 def load(workdir: Workdir, mesh: Mesh) -> Model:

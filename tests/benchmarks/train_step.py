@@ -24,8 +24,8 @@ import jax
 from sde_jax.cli import parse
 from sde_jax.commands.settings import resolve
 from sde_jax.commands.train import compiled_step
-from sde_jax.commands.workdir import Record
 from sde_jax.data import batches
+from sde_jax.model import Record
 from sde_jax.nn import initialized
 from sde_jax.training import Events, Interruption, TrainState, data_mesh, place, replicated, train
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sde_jax.commands.costs import costs
-from sde_jax.commands.workdir import Record
 from sde_jax.experiment import Experiment, Training
+from sde_jax.model import Record
 from sde_jax.nn import MLP, Compute, KeepBlocks
 from sde_jax.training import data_mesh
 
