@@ -30,6 +30,7 @@ from sde_jax.nn.functional import abstract as abstract
 from sde_jax.nn.functional import activations as activations
 from sde_jax.nn.functional import functional as functional
 from sde_jax.nn.functional import initialized as initialized
+from sde_jax.nn.functional import restored as restored
 from sde_jax.nn.mlp import MLP as MLP
 from sde_jax.nn.ncsnpp import NCSNpp as NCSNpp
 from sde_jax.nn.normalization import GroupNormalization as GroupNormalization

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from sde_jax.errors import InputError
 from sde_jax.nn.architecture import Architecture
 from sde_jax.nn.compute import Compute
 from sde_jax.nn.forward import Forward
@@ -86,3 +88,35 @@ def abstract(
     """Return `(apply, params)` with the parameters' shapes and dtypes only; nothing is computed or allocated."""
     model = nnx.eval_shape(lambda: architecture.build(shape, rngs=nnx.Rngs(0)))
     return functional(model, compute)
+
+
+def restored(architecture: Architecture, shape: tuple[int, ...], params: Params) -> nnx.Module:
+    """Return the network for examples of `shape` with these parameters: `functional` splits it into them again.
+
+    `params` is nested as that of `functional`, with arrays of JAX or NumPy of any real type, which become float32; an
+    index may be the number or its digits as text.
+    Raises `InputError` where their names or shapes are not those of the network.
+    """
+    model = nnx.eval_shape(lambda: architecture.build(shape, rngs=nnx.Rngs(0)))
+    graph, state = nnx.split(model, nnx.Param)
+    wanted = nnx.to_pure_dict(state)
+    expected, found = _by_name(wanted), _by_name(params)
+    differences = (
+        ("missing", expected.keys() - found.keys()),
+        ("unexpected", found.keys() - expected.keys()),
+        ("of another shape", {n for n in expected.keys() & found.keys() if expected[n].shape != jnp.shape(found[n])}),
+    )
+    counted = [f"{len(names)} {what} ({min(names)} first)" for what, names in differences if names]
+    if counted:
+        raise InputError(
+            f"{type(architecture).__name__} for examples of shape {shape}: {', '.join(counted)} among the parameters "
+            "given; expected those that functional returns for this network"
+        )
+    arrays = [jnp.asarray(found[name], like.dtype) for name, like in expected.items()]
+    nnx.replace_by_pure_dict(state, jax.tree.unflatten(jax.tree.structure(wanted), arrays))
+    return nnx.merge(graph, state)
+
+
+def _by_name(params: Params) -> dict[str, Array]:
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}

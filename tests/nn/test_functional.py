@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from sde_jax.errors import InputError
 from sde_jax.nn import (
     MLP,
     Compute,
@@ -16,6 +17,8 @@ from sde_jax.nn import (
     abstract,
     activations,
     functional,
+    initialized,
+    restored,
 )
 
 UNET = NCSNpp(features=8, channel_multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,), init_scale=1.0)
@@ -103,3 +106,40 @@ def test_bfloat16_is_within_two_percent_of_float32_and_its_gradients_are_float32
     assert "bf16" in program
     products = [line for line in program.splitlines() if "conv_general_dilated[" in line]
     assert all("bf16" in line for line in products)
+
+
+NARROW = MLP(width=8, depth=1)
+POINT = (2,)
+
+
+def test_a_network_restored_from_its_parameters_is_the_network_and_splits_into_them_again():
+    apply, params = initialized(NARROW, POINT, seed=0)
+    random = np.random.default_rng(0)
+    params = jax.tree.map(lambda p: random.normal(size=p.shape).astype(np.float32), params)
+    model = restored(NARROW, POINT, jax.tree.map(np.float64, params))
+    again, regained = functional(model)
+    jax.tree.map(np.testing.assert_array_equal, regained, params)
+    assert {leaf.dtype for leaf in jax.tree.leaves(regained)} == {jnp.dtype("float32")}
+    x = np.array([0.3, -1.2], np.float32)
+    before, *after = jax.jit(lambda p, q: (apply(p, x, NOISE), again(q, x, NOISE), model(x, NOISE)))(params, regained)
+    for y in after:
+        np.testing.assert_allclose(y, before, rtol=1e-6)
+
+
+def test_the_layers_of_a_restored_network_keep_their_order_and_may_be_numbered_in_text():
+    deep = MLP(width=8, depth=11)
+    _, params = initialized(deep, POINT, seed=0)
+    as_text = lambda tree: {str(k): as_text(v) for k, v in tree.items()} if isinstance(tree, dict) else tree  # noqa: E731
+    jax.tree.map(np.testing.assert_array_equal, functional(restored(deep, POINT, params))[1], params)
+    jax.tree.map(np.testing.assert_array_equal, functional(restored(deep, POINT, as_text(params)))[1], params)
+
+
+def test_parameters_of_another_network_are_not_restored():
+    _, params = initialized(MLP(width=16, depth=1), POINT, seed=0)
+    with pytest.raises(InputError, match=r"MLP for examples of shape \(2,\): \d+ of another shape \(\w+"):
+        restored(NARROW, POINT, params)
+    _, params = initialized(NARROW, POINT, seed=0)
+    name = sorted(params)[0]
+    moved = {("other" if key == name else key): value for key, value in params.items()}
+    with pytest.raises(InputError, match=rf"\d+ missing \({name}.* first\), \d+ unexpected \(other.* first\) among"):
+        restored(NARROW, POINT, moved)
