@@ -41,9 +41,10 @@ def examine(experiment: Experiment, shape: tuple[int, ...] | None = None) -> Cos
 
 def dry_run(experiment: Experiment) -> None:
     """Print the resolved config, the parameter table, the mesh and what a step costs; train nothing."""
-    splits, mesh = experiment.data.open(), data_mesh()
+    splits = experiment.data.open()
     record = Record(experiment, splits.shape, splits.levels)
-    _, params = nn.abstract(experiment.network, record.shape)
+    _, params = nn.abstract(experiment.network, record.shape)  # before a device is touched
+    mesh = data_mesh()
     sizes = {"train": len(splits.train), "held_out": len(splits.held_out)}
     print(json.dumps(experiment.to_json(), indent=2))
     print(parameter_overview.get_parameter_overview(params, include_stats=False))

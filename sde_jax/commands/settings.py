@@ -22,22 +22,22 @@ def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
     """Return the experiment of a config file with overrides at dotted paths.
 
     The file defines `get_config()`, which returns an `Experiment` (or a mapping or `ml_collections.ConfigDict` of its
-    JSON form). Raises `InputError` with every problem found, one a line: in the file, in the overrides, and in how
-    the batch falls on this machine's devices.
+    JSON form). Raises `InputError` with every problem found, one a line: in the file and in the overrides, or, where
+    they are right, in how the batch falls on this machine's devices and in what its samplers need.
     """
-    value, found = decode(Experiment, _from_file(Path(config)), where="config")
+    value, found = decode(Experiment, from_file(Path(config)), where="config")
     experiment, problems = (value or Experiment()).override(overrides)
-    devices = jax.device_count()
-    if experiment.training.batch_size % devices:
-        problems.append(
-            f"config.training.batch_size = {experiment.training.batch_size}: "
-            f"expected a multiple of the number of devices, {devices}"
-        )
-    if not found:  # a file's components may be of any type until then
-        problems.extend(_unusable(experiment))
+    if not found + problems:  # a file's components may be of any type until then, and no device is asked for
+        problems = [*_unshared(experiment), *_unusable(experiment)]
     if found or problems:
         raise InputError("\n".join([*found, *problems]))
     return experiment
+
+
+def _unshared(experiment: Experiment) -> Iterator[str]:
+    batch_size, devices = experiment.training.batch_size, jax.device_count()
+    if batch_size % devices:
+        yield f"config.training.batch_size = {batch_size}: expected a multiple of the number of devices, {devices}"
 
 
 def _unusable(experiment: Experiment) -> Iterator[str]:
@@ -56,7 +56,8 @@ def _unusable(experiment: Experiment) -> Iterator[str]:
             yield f"config.samplers.{name}: {error}"
 
 
-def _from_file(path: Path) -> Experiment | Mapping[str, Any]:
+def from_file(path: Path) -> Experiment | Mapping[str, Any]:
+    """Return what the `get_config()` of a file returns, which is executed; raises `InputError`, naming the line."""
     if not path.is_file():
         raise InputError(f"{path}: no such config file; those of the repository are in configs/")
     try:

@@ -33,10 +33,10 @@ def run(experiment: Experiment, directory: Path) -> int:
 
     0 when done, `Interruption.EXIT_CODE` when a signal stopped it after saving: the same command then continues.
     """
-    splits, mesh = experiment.data.open(), data_mesh()
+    splits = experiment.data.open()
     record = Record(experiment, splits.shape, splits.levels)
     nn.abstract(experiment.network, record.shape)  # a network that does not fit the data is refused before all else
-    workdir = Workdir(directory)
+    workdir, mesh = Workdir(directory), data_mesh()
     with (
         workdir.open_for(record),
         Interruption() as interruption,

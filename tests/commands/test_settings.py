@@ -122,11 +122,26 @@ def test_a_class_of_the_config_file_itself_may_be_used_and_changed(config):
     assert (type(sde).__name__, sde.beta_min, float(sde.beta_max)) == ("Own", 0.2, 15.0)
 
 
-def test_a_batch_that_does_not_divide_over_the_devices_is_told_with_everything_else(config, monkeypatch):
+def test_a_batch_that_does_not_divide_over_the_devices_is_told_with_what_the_samplers_need(config, monkeypatch):
     # tests/commands/test_devices.py has eight devices.
     monkeypatch.setattr("jax.device_count", lambda: 8)
-    told = problems(config("def get_config(): return {}"), **{"training.batch_size": "12", "seed": "x"})
-    assert [line.split(" (")[0] for line in told] == [
-        "config.seed = 'x': expected int",
+    changes = {"training.batch_size": "12", "samplers.pc.spacing": "OfficialGrid", "samplers.pc.end": "0"}
+    told = problems(config("def get_config(): return {}"), **changes)
+    assert [line.split(", a whole")[0] for line in told] == [
         "config.training.batch_size = 12: expected a multiple of the number of devices, 8",
+        "config.samplers.pc: official(steps=1000, end=0.0, start=1.0): expected steps >= 2",
+    ]
+
+
+def test_what_is_wrong_in_itself_is_told_before_a_device_is_asked_for(config, monkeypatch):
+    def asked():
+        raise AssertionError("a device was asked for")
+
+    monkeypatch.setattr("jax.device_count", asked)
+    monkeypatch.setattr("jax.devices", asked)
+    told = problems(config("def get_config(): return {'network': 'MPL'}"), **{"training.batch_size": "x"})
+    assert told == [
+        "config.network = 'MPL': no such Architecture; did you mean MLP?",
+        "config.training.batch_size = 'x': expected int (input should be a valid integer, unable to parse string as an "
+        "integer)",
     ]
