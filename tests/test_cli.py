@@ -4,7 +4,7 @@ import pytest
 
 from sde_jax import cli
 
-COMMANDS = ("train", "run", "sample", "likelihood", "report", "doctor")
+COMMANDS = ("train", "run", "sample", "likelihood", "report", "configs", "doctor")
 
 
 def parse(*arguments: str):

@@ -26,7 +26,7 @@ def _orders(findings: Sequence[Finding]) -> str:
         declared = next(f.bound + SLACK for f in findings if f.part == part)
         cells = [[f for f in findings if (f.part, f.on) == (part, path)] for path in paths]
         rows.append([part, f"{declared:g}", *(" / ".join(map(_order, cell)) for cell in cells)])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _order(finding: Finding) -> str:
@@ -42,10 +42,11 @@ def _bounds(law: str, findings: Sequence[Finding]) -> str:
         bound = next(f.bound for f in findings if f.part == part)
         shown = ["" if f is None else f"{f.measured:.1e}{'' if f.holds else '!'}" for f in cells]
         rows.append([part, f"{bound:g}", *shown])
-    return _aligned(rows)
+    return aligned(rows)
 
 
-def _aligned(rows: Iterable[Sequence[str]]) -> str:
+def aligned(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows of as many cells as a table, the first its head."""
     rows = list(rows)
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

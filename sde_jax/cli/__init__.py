@@ -42,7 +42,7 @@ def _run(flags: argparse.Namespace) -> NoReturn:
 
 def _dispatch(flags: argparse.Namespace) -> int:
     _prepare()
-    from sde_jax.commands import certify, doctor, everything, likelihood, report, sample, settings, train
+    from sde_jax.commands import certify, configs, doctor, everything, likelihood, report, sample, settings, train
 
     if flags.command in ("train", "run"):
         experiment = settings.resolve(flags.config, flags.overrides)
@@ -60,6 +60,8 @@ def _dispatch(flags: argparse.Namespace) -> int:
     if flags.command == "report":
         print(report.run(flags.workdir, flags.output))
         return 0
+    if flags.command == "configs":
+        return configs.run(flags.path, flags.json)
     if flags.command == "certify":
         return certify.run(flags.only, flags.recorded, flags.json)
     if flags.config:

@@ -85,7 +85,8 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     _workdir(parser)
     parser.add_argument("--sampler", default="pc", help="which of the config's samplers")
     parser.add_argument("--num_samples", type=_count, default=64)
-    parser.add_argument("--batch_size", type=_count, default=64, help="samples drawn at once (changes no sample)")
+    batch = "samples drawn at once (which changes no sample, but those of a BatchLangevin)"
+    parser.add_argument("--batch_size", type=_count, default=64, help=batch)
     parser.add_argument("--seed", type=_seed, default=0)
     parser.add_argument("--output", type=_path, help="files to write, without ending; default WORKDIR/samples_SAMPLER")
     _json(parser)
@@ -113,6 +114,11 @@ def _certify(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _configs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--path", type=_path, default=Path("configs"), help="the folder; default configs")
+    _json(parser)
+
+
 def _doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", help="a config file, with overrides as for train")
     parser.add_argument(
@@ -127,6 +133,7 @@ COMMANDS = {
     "sample": ("draw samples: a picture, arrays and numbers", _sample),
     "likelihood": ("score held-out data in bits per dimension", _likelihood),
     "report": ("write one HTML page about a run", _report),
+    "configs": ("list a folder's experiments, with what is published of them and what came out", _configs),
     "certify": ("measure every sampler's order, likelihoods and conversions against closed forms", _certify),
     "doctor": ("print versions, devices and what is missing; with --config, what a train step costs here", _doctor),
 }
