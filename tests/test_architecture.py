@@ -17,7 +17,7 @@ RANKS = [
     {"sampling", "likelihood", "objective", "guidance"},
     {"training", "checkpoints"},
     {"report", "experiment"},
-    {"testing", "recorded", "model"},
+    {"testing", "recorded", "model", "paper"},
     {"certificate"},
     {"commands"},
     {"cli"},
@@ -134,7 +134,7 @@ def test_importing_the_library_and_its_configs_loads_nothing_heavy():
         "heavy = 'tensorflow torch tensorflow_datasets sklearn matplotlib grain'.split()\n"
         "assert not set(heavy) & set(sys.modules), set(heavy) & set(sys.modules)\n"
     )
-    configs = map(str, sorted((REPOSITORY / "configs").glob("*.py")))
+    configs = map(str, sorted((REPOSITORY / "configs").rglob("*.py")))
     result = subprocess.run([sys.executable, "-c", program, *configs], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
 
