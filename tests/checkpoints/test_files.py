@@ -41,6 +41,7 @@ def test_safetensors_is_recognised_whatever_its_length(tmp_path, names):
         (b"\x80\x04\x95", "damaged"),
         (b"PK\x03\x04", "damaged"),
         (b"\x93NUMPY", "no known format"),
+        (b"no sizes{}", "no known format"),
         (b"{}", "no known format"),
         (b"\x00", "no known format"),
     ],
