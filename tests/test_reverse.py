@@ -66,17 +66,8 @@ def test_the_reverse_sde_is_andersons(sde):
 
 
 @sj.path
-class Straight(sj.GaussianPath):
-    """Rectified flow: alpha vanishes at t = 1, where f and g are infinite and the velocity is not."""
-
-    def log_alpha(self, t):
-        return jnp.log(1 - t)
-
-    def alpha(self, t):
-        return 1 - t
-
-    def variance(self, t):
-        return jnp.square(t)
+class Straight(sj.RectifiedFlow):
+    """With an offset: alpha vanishes at t = 1, where f and g are infinite and the velocity is not."""
 
     def offset(self, t):
         return jnp.sin(t) * jnp.array([2.0, -1.0])

@@ -13,23 +13,6 @@ KEY = jax.random.key(0)
 MEAN, COVARIANCE = np.array([0.5, -1.0]), np.array([0.4, 0.05])
 
 
-@sj.path
-class Straight(sj.GaussianPath):
-    """alpha = 1 - t and sigma = t."""
-
-    def log_alpha(self, t):
-        return jnp.log1p(-t)
-
-    def variance(self, t):
-        return jnp.square(t)
-
-    def alpha(self, t):
-        return 1 - t
-
-    def sigma(self, t):
-        return jnp.asarray(t, float)
-
-
 def draw(seed, n=N):
     rng = np.random.default_rng(seed)
     return rng.uniform(-1, 1, (n, *SHAPE)), rng.standard_normal((n, *SHAPE))
@@ -70,7 +53,7 @@ def test_reflow_draws_its_own_pairs_each_as_often_as_another():
 
 
 def test_one_reflow_of_a_gaussian_is_straight_its_velocity_known_from_x_alone_and_one_euler_step_exact():
-    sde, eps = Straight(), np.random.default_rng(0).standard_normal((6, 2))
+    sde, eps = sj.RectifiedFlow(), np.random.default_rng(0).standard_normal((6, 2))
     x0, noise = Reflow(jnp.asarray(MEAN + np.sqrt(COVARIANCE) * eps), jnp.asarray(eps)).pair(KEY, eps, eps)
     exact = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
 

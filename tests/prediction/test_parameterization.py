@@ -12,22 +12,10 @@ X0, EPS = np.array([[0.3, -0.7], [0.9, 0.1]]), np.array([[1.2, -0.4], [0.2, 0.5]
 
 
 @sj.path
-class Straight(sj.GaussianPath):
-    """alpha = 1 - t and sigma = t, shifted as it goes."""
+class Straight(sj.RectifiedFlow):
+    """Rectified flow, shifted as it goes."""
 
     shift: float = 0.5
-
-    def log_alpha(self, t):
-        return jnp.log1p(-t)
-
-    def variance(self, t):
-        return jnp.square(t)
-
-    def alpha(self, t):
-        return 1 - t
-
-    def sigma(self, t):
-        return jnp.asarray(t, float)
 
     def offset(self, t):
         return self.shift * jnp.square(t)

@@ -11,17 +11,8 @@ TIGHT, START = sj.Tolerance(rtol=1e-10, atol=1e-12), 1e-3
 
 
 @sj.path
-class Straight(sj.GaussianPath):
+class Straight(sj.RectifiedFlow):
     """Rectified flow of the logarithms of the data, with an offset: alpha is 0 at t = 1."""
-
-    def log_alpha(self, t):
-        return jnp.log(1 - t)
-
-    def alpha(self, t):
-        return 1 - jnp.asarray(t, float)
-
-    def variance(self, t):
-        return jnp.square(t)
 
     def offset(self, t):
         return jnp.sin(t) * jnp.array([2.0, -1.0])
