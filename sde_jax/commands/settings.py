@@ -9,13 +9,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from sde_jax.codec import decode
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
+from sde_jax.nn import ByTable
 from sde_jax.sampling import FixedGridSolver
 from sde_jax.sampling.grids import checked
-from sde_jax.sde import require_falling
+from sde_jax.sde import SMLD, require_falling
+
+TIMES = (0.5, 1.0)
+"""Times at which a table and the path that it stands for have log(alpha / sigma) in common, up to 0.1."""
 
 
 def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
@@ -28,7 +33,7 @@ def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
     value, found = decode(Experiment, from_file(Path(config)), where="config")
     experiment, problems = (value or Experiment()).override(overrides)
     if not found + problems:  # a file's components may be of any type until then, and no device is asked for
-        problems = [*_unshared(experiment), *_unusable(experiment)]
+        problems = [*_unshared(experiment), *_unusable(experiment), *unmatched(experiment)]
     if found or problems:
         raise InputError("\n".join([*found, *problems]))
     return experiment
@@ -54,6 +59,26 @@ def _unusable(experiment: Experiment) -> Iterator[str]:
                 sampler.solver.init(jnp.zeros(()), grid)
         except InputError as error:
             yield f"config.samplers.{name}: {error}"
+
+
+def unmatched(experiment: Experiment) -> Iterator[str]:
+    """Yield, a line each, the tables of a network and of samplers whose noise is not that of the path.
+
+    They are settings of their own, which a change of `sde` alone leaves behind.
+    """
+    sde, scale = experiment.sde, getattr(experiment.network, "scale", None)
+    if isinstance(sde, SMLD) and isinstance(scale, ByTable) and scale != ByTable(*_levels(sde)):
+        yield f"config.network.scale = {scale}: expected the path's levels, {ByTable(*_levels(sde))}"
+    for name, sampler in experiment.samplers.items():
+        for part in ("predictor", "corrector"):
+            value = getattr(sampler.solver, part, None)
+            chain = getattr(value, "chain", getattr(getattr(value, "discretization", None), "chain", None))
+            if chain is not None and not all(np.allclose(chain.log_snr(t), sde.log_snr(t), atol=0.1) for t in TIMES):
+                yield f"config.samplers.{name}.solver.{part}: the table of {chain}: expected one of {sde}"
+
+
+def _levels(sde: SMLD) -> tuple[float, float, int]:
+    return sde.sigma_min, sde.sigma_max, sde.steps
 
 
 def from_file(path: Path) -> Experiment | Mapping[str, Any]:

@@ -145,3 +145,25 @@ def test_what_is_wrong_in_itself_is_told_before_a_device_is_asked_for(config, mo
         "config.training.batch_size = 'x': expected int (input should be a valid integer, unable to parse string as an "
         "integer)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        (
+            "ve/cifar10_ncsnpp",
+            {"sde.sigma_max": "60"},
+            [
+                "config.network.scale = ByTable(sigma_min=0.01, sigma_max=50.0, count=1000)",
+                "config.samplers.pc.solver.predictor",
+                "config.samplers.pc.solver.corrector",
+            ],
+        ),
+        ("ve/cifar10_ncsnpp", {"sde.steps": "900"}, ["config.network.scale = ByTable(sigma_min=0.01, sigma_max=50.0"]),
+        ("vp/cifar10_ddpmpp", {"sde.beta_max": "15"}, ["config.samplers.pc.solver.predictor"]),
+    ],
+)
+def test_tables_that_a_change_of_the_path_leaves_behind_are_told(name, change, told):
+    lines = problems(str(Path(__file__).parents[2] / "configs" / f"{name}.py"), **change)
+    assert len(lines) == len(told)
+    assert all(line.startswith(start) and ": expected" in line for line, start in zip(lines, told, strict=True))
