@@ -1,7 +1,10 @@
-"""Other projects' files of weights: read into plain containers of arrays, without their libraries."""
+"""Other projects' weights: files read into plain containers of arrays, without their libraries, and made ours."""
 
+from sde_jax.checkpoints.correspondence import Correspondence as Correspondence
+from sde_jax.checkpoints.correspondence import transferred as transferred
 from sde_jax.checkpoints.files import read_checkpoint as read_checkpoint
 from sde_jax.checkpoints.flax_file import read_flax as read_flax
+from sde_jax.checkpoints.refine_net_modules import refine_net_names as refine_net_names
 from sde_jax.checkpoints.safetensors_file import read_safetensors as read_safetensors
 from sde_jax.checkpoints.safetensors_file import write_safetensors as write_safetensors
 from sde_jax.checkpoints.score_sde import FlaxLayout as FlaxLayout

@@ -31,8 +31,15 @@ from sde_jax.nn.functional import activations as activations
 from sde_jax.nn.functional import functional as functional
 from sde_jax.nn.functional import initialized as initialized
 from sde_jax.nn.functional import restored as restored
+from sde_jax.nn.interpolation import Bilinear as Bilinear
+from sde_jax.nn.interpolation import Interpolation as Interpolation
+from sde_jax.nn.interpolation import Nearest as Nearest
 from sde_jax.nn.mlp import MLP as MLP
+from sde_jax.nn.ncsn import NCSN as NCSN
 from sde_jax.nn.ncsnpp import NCSNpp as NCSNpp
+from sde_jax.nn.ncsnv2 import NCSNv2 as NCSNv2
+from sde_jax.nn.ncsnv2 import NCSNv2Deeper as NCSNv2Deeper
+from sde_jax.nn.ncsnv2 import NCSNv2Deepest as NCSNv2Deepest
 from sde_jax.nn.normalization import GroupNormalization as GroupNormalization
 from sde_jax.nn.normalization import InstanceNormalization as InstanceNormalization
 from sde_jax.nn.normalization import InstanceNormalizationPlus as InstanceNormalizationPlus
