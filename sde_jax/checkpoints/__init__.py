@@ -19,3 +19,4 @@ from sde_jax.checkpoints.torch_file import read_torch as read_torch
 from sde_jax.checkpoints.tree import flatten as flatten
 from sde_jax.checkpoints.tree import require_match as require_match
 from sde_jax.checkpoints.tree import unflatten as unflatten
+from sde_jax.checkpoints.wide_resnet_modules import wide_resnet_names as wide_resnet_names
