@@ -2,6 +2,9 @@
 
 from sde_jax.checkpoints.correspondence import Correspondence as Correspondence
 from sde_jax.checkpoints.correspondence import transferred as transferred
+from sde_jax.checkpoints.edm import edm_params as edm_params
+from sde_jax.checkpoints.edm import load_edm as load_edm
+from sde_jax.checkpoints.edm_architecture import edm_architecture as edm_architecture
 from sde_jax.checkpoints.files import read_checkpoint as read_checkpoint
 from sde_jax.checkpoints.flax_file import read_flax as read_flax
 from sde_jax.checkpoints.refine_net_modules import refine_net_names as refine_net_names
