@@ -8,10 +8,12 @@ from typing import Any
 from sde_jax import nn
 from sde_jax.codec import decode
 from sde_jax.errors import InputError
-from sde_jax.experiment import Experiment
+from sde_jax.experiment import Experiment, Sampler
 from sde_jax.likelihood import Quantization
 from sde_jax.prediction import denoiser
-from sde_jax.typing import Denoiser, Params
+from sde_jax.sampling import Samples, sample
+from sde_jax.sde import GaussianPath
+from sde_jax.typing import Denoiser, Key, Params
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,27 @@ class Model:
     params: Params
     step: int
 
+    @property
+    def sde(self) -> GaussianPath:
+        """The forward SDE it was trained on."""
+        return self.record.experiment.sde
+
+    @property
+    def samplers(self) -> Mapping[str, Sampler]:
+        """The samplers that its experiment names."""
+        return self.record.experiment.samplers
+
+    @property
+    def denoise(self) -> Denoiser:
+        """The denoiser (x, t) -> E[x_0 | x_t = x] of its own parameters."""
+        return self.denoiser(self.params)
+
+    def sample(self, keys: Key, sampler: Sampler, frames: int = 0) -> Samples:
+        """Return one sample for each of `keys` [n], as `sampling.sample`: x in the experiment's `data_range`."""
+        grid = sampler.grid(self.sde)
+        return sample(keys, sampler.solver, self.sde, self.denoise, grid, self.record.shape, frames)
+
     def denoiser(self, params: Params) -> Denoiser:
         """Return the denoiser of the network with `params`."""
-        experiment = self.record.experiment
         network = lambda x, noise: self.apply(params, x, noise)  # noqa: E731
-        return denoiser(network, experiment.sde, experiment.objective.parameterization)
+        return denoiser(network, self.sde, self.record.experiment.objective.parameterization)

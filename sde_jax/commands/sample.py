@@ -1,6 +1,7 @@
 """`sde-jax sample`: draw samples with one of the run's samplers."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sde_jax.commands.workdir import Workdir, failures_reported, load
 from sde_jax.errors import InputError
 from sde_jax.model import Model
 from sde_jax.report import image_grid
-from sde_jax.sampling import Samples, sample
+from sde_jax.sampling import Samples
 from sde_jax.sampling.grids import frames_of
 from sde_jax.training import by_example, data_mesh
 from sde_jax.typing import Key, Params
@@ -47,7 +48,7 @@ def run(
     samples = jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts)
     facts = {
         "sampler": name,
-        "settings": encode(model.record.experiment.samplers[name]),
+        "settings": encode(model.samplers[name]),
         "checkpoint_step": model.step,
         "num_samples": count,
         "seed": seed,
@@ -82,23 +83,18 @@ def check(workdir: Workdir, name: str, count: int, batch_size: int) -> None:
 
 def drawer(model: Model, name: str):
     """Return the jitted (params, keys) -> `Samples` of one of the run's samplers."""
-    experiment = model.record.experiment
-    settings = experiment.samplers[name]
-    grid = settings.grid(experiment.sde)
-    kept = min(FRAMES, len(grid))
+    sampler = model.samplers[name]
+    kept = min(FRAMES, len(sampler.grid(model.sde)))
 
     def draw(params: Params, keys: Key) -> Samples:
-        denoise = model.denoiser(params)
-        return sample(keys, settings.solver, experiment.sde, denoise, grid, model.record.shape, frames=kept)
+        return replace(model, params=params).sample(keys, sampler, kept)
 
     return jax.jit(draw)
 
 
 def _write(workdir: Workdir, output: Path, model: Model, samples: Samples, facts: dict[str, Any]) -> None:
     quantize = model.record.quantization.quantize
-    experiment = model.record.experiment
-    settings = experiment.samplers[facts["sampler"]]
-    grid = settings.grid(experiment.sde)
+    grid = model.samplers[facts["sampler"]].grid(model.sde)
     times = grid[frames_of(len(grid) - 1, min(FRAMES, len(grid)))]
     arrays = {
         "x": samples.x,
