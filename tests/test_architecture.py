@@ -18,7 +18,7 @@ RANKS = [
     {"training", "checkpoints"},
     {"report", "experiment"},
     {"testing", "recorded", "model", "paper"},
-    {"certificate"},
+    {"certificate", "publishing"},
     {"commands"},
     {"cli"},
     {"__init__", "__main__"},
