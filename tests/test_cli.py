@@ -4,7 +4,7 @@ import pytest
 
 from sde_jax import cli
 
-COMMANDS = ("train", "run", "sample", "likelihood", "report", "configs", "doctor")
+COMMANDS = ("train", "run", "sample", "likelihood", "report", "configs", "publish", "doctor")
 
 
 def parse(*arguments: str):
@@ -80,6 +80,9 @@ def test_negative_numbers_and_empty_text_are_values():
         (["sample", "--workdir=w", "--output="], "expected a path"),
         (["run", "--config=c", "--workdir=w", "--num_samples=0"], "--num_samples: '0': expected"),
         (["likelihood", "--workdir=w", "--num_examples=0"], "--num_examples: '0': expected"),
+        (["publish", "--workdir=w"], "required: --output"),
+        (["publish", "--output=o"], "required: --workdir"),
+        (["publish", "--workdir=w", "--output=o", "--push"], "--push: expected one argument"),
         (["doctor", "--workdir=w"], "--workdir=w: no such flag of `sde-jax doctor`"),
         (["doctor", "--config.a=1"], "--config.a: `doctor` expects --config with it"),
         (["doctor", "--shape=8,8,3"], "--shape: `doctor` expects --config with it"),

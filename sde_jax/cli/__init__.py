@@ -42,16 +42,10 @@ def _run(flags: argparse.Namespace) -> NoReturn:
 
 def _dispatch(flags: argparse.Namespace) -> int:
     _prepare()
-    from sde_jax.commands import certify, configs, doctor, everything, likelihood, report, sample, settings, train
+    from sde_jax.commands import certify, configs, doctor, likelihood, publish, report, sample, settings
 
     if flags.command in ("train", "run"):
-        experiment = settings.resolve(flags.config, flags.overrides)
-        if flags.dry_run:
-            doctor.dry_run(experiment)
-            return 0
-        if flags.command == "train":
-            return train.run(experiment, flags.workdir)
-        return everything.run(experiment, flags.workdir, flags.num_samples)
+        return _train(flags)
     if flags.command == "sample":
         facts = sample.run(flags.workdir, flags.sampler, flags.num_samples, flags.seed, flags.batch_size, flags.output)
         return _show(facts, flags.json)
@@ -62,6 +56,9 @@ def _dispatch(flags: argparse.Namespace) -> int:
         return 0
     if flags.command == "configs":
         return configs.run(flags.path, flags.json)
+    if flags.command == "publish":
+        print(publish.run(flags.workdir, flags.output, flags.license, flags.push) or flags.output)
+        return 0
     if flags.command == "certify":
         return certify.run(flags.only, flags.recorded, flags.json)
     if flags.config:
@@ -69,6 +66,18 @@ def _dispatch(flags: argparse.Namespace) -> int:
         print(json.dumps(costs.to_json()) if flags.json else costs)
         return 0
     return doctor.run(flags.json)
+
+
+def _train(flags: argparse.Namespace) -> int:
+    from sde_jax.commands import doctor, everything, settings, train
+
+    experiment = settings.resolve(flags.config, flags.overrides)
+    if flags.dry_run:
+        doctor.dry_run(experiment)
+        return 0
+    if flags.command == "train":
+        return train.run(experiment, flags.workdir)
+    return everything.run(experiment, flags.workdir, flags.num_samples)
 
 
 def _show(facts: dict[str, Any], as_json: bool) -> int:

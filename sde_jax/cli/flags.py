@@ -104,6 +104,13 @@ def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=_path, help="default WORKDIR/report.html")
 
 
+def _publish(parser: argparse.ArgumentParser) -> None:
+    _workdir(parser)
+    parser.add_argument("--output", type=_path, required=True, help="a directory: new, empty, or one published before")
+    parser.add_argument("--license", default="other", help="of the model, as the hub names it, like apache-2.0")
+    parser.add_argument("--push", metavar="USER/NAME", help="a repository on the Hugging Face hub to upload it to")
+
+
 def _certify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", default="", metavar="REGEX", help="laws whose name matches, like 'mixture: DDIM on VP'"
@@ -134,6 +141,7 @@ COMMANDS = {
     "likelihood": ("score held-out data in bits per dimension", _likelihood),
     "report": ("write one HTML page about a run", _report),
     "configs": ("list a folder's experiments, with what is published of them and what came out", _configs),
+    "publish": ("write the model with its card as a directory that loads in one call; push it to the hub", _publish),
     "certify": ("measure every sampler's order, likelihoods and conversions against closed forms", _certify),
     "doctor": ("print versions, devices and what is missing; with --config, what a train step costs here", _doctor),
 }

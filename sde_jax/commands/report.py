@@ -84,7 +84,7 @@ def summary(numbers: dict[str, Any]) -> list[tuple[str, Any, str]]:
     """Return the rows (name, value, explanation) that open the page."""
     rows = [(name, numbers.get(key), text) for key, (name, text) in SUMMARY.items()]
     for sampler, made in numbers["samplers"].items():
-        rows += [(name.format(sampler), made[key], text) for key, (name, text) in SAMPLER_SUMMARY.items()]
+        rows += [(name.format(sampler), made.get(key), text) for key, (name, text) in SAMPLER_SUMMARY.items()]
     return [row for row in rows if row[1] is not None]
 
 

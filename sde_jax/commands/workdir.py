@@ -75,6 +75,8 @@ class Workdir:
             raise InputError(f"{self.path}: no run there (no config.json); train first, or check --workdir") from None
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{self.path / 'config.json'}: cannot be read ({error})") from error
+        if isinstance(data, dict) and "format_version" in data:
+            raise InputError(f"{self.path}: a published model, no run; sde_jax.publishing.load('{self.path}') loads it")
         try:
             return Record.from_json(data, like)
         except InputError as error:

@@ -1,0 +1,46 @@
+"""`sde-jax publish`: a run's newest model as a directory that anyone can load, and on the hub."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sde_jax import publishing
+from sde_jax.commands.report import results, summary
+from sde_jax.commands.workdir import Workdir, load
+from sde_jax.training import data_mesh
+
+LEFT_OUT = ("train_steps", "train_seconds", "samples_per_second")
+"""What the card says already, and what says as much of the machine as of the model."""
+
+
+def run(directory: Path, output: Path, license: str, repository: str | None = None) -> str | None:
+    """Write the model of a run's newest checkpoint, and push it where asked; return the commit's address, if any.
+
+    The card has what the run's other commands measured on this very checkpoint. Raises `InputError` as
+    `publishing.save` and `publishing.push` do.
+    """
+    workdir = Workdir(directory)
+    title = directory.absolute().name
+    card = publishing.Card(license=license, title=title, repository=repository or "")  # a wrong one stops all
+    model = load(workdir, data_mesh())
+    publishing.save(output, model, replace(card, numbers=summary(measured(workdir, model.step))))
+    return publishing.push(output, repository) if repository else None
+
+
+def measured(workdir: Workdir, step: int) -> dict[str, Any]:
+    """Return the numbers of `report.results` that a card has: those of the checkpoint at `step`."""
+    numbers = {name: value for name, value in results(workdir).items() if name not in LEFT_OUT}
+    of_step = {name for name in numbers["samplers"] if _step(workdir, f"samples_{name}.json") == step}
+    numbers["samplers"] = {
+        name: {key: value for key, value in made.items() if key not in LEFT_OUT}
+        for name, made in numbers["samplers"].items()
+        if name in of_step
+    }
+    if _step(workdir, "likelihood.json") == step:
+        return numbers
+    scores = workdir.read_json("likelihood.json") or {}
+    return {name: value for name, value in numbers.items() if name not in {*scores, "likelihood_function_evaluations"}}
+
+
+def _step(workdir: Workdir, name: str) -> int | None:
+    return (workdir.read_json(name) or {}).get("checkpoint_step")
