@@ -1,13 +1,10 @@
 """Other projects' weights: files read into plain containers of arrays, without their libraries, and made ours."""
 
-from sde_jax.checkpoints.correspondence import Correspondence as Correspondence
-from sde_jax.checkpoints.correspondence import transferred as transferred
 from sde_jax.checkpoints.edm import edm_params as edm_params
 from sde_jax.checkpoints.edm import load_edm as load_edm
 from sde_jax.checkpoints.edm_architecture import edm_architecture as edm_architecture
 from sde_jax.checkpoints.files import read_checkpoint as read_checkpoint
 from sde_jax.checkpoints.flax_file import read_flax as read_flax
-from sde_jax.checkpoints.refine_net_modules import refine_net_names as refine_net_names
 from sde_jax.checkpoints.safetensors_file import read_safetensors as read_safetensors
 from sde_jax.checkpoints.safetensors_file import write_safetensors as write_safetensors
 from sde_jax.checkpoints.score_sde import FlaxLayout as FlaxLayout
@@ -22,4 +19,3 @@ from sde_jax.checkpoints.torch_file import read_torch as read_torch
 from sde_jax.checkpoints.tree import flatten as flatten
 from sde_jax.checkpoints.tree import require_match as require_match
 from sde_jax.checkpoints.tree import unflatten as unflatten
-from sde_jax.checkpoints.wide_resnet_modules import wide_resnet_names as wide_resnet_names

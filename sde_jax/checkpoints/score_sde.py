@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from sde_jax.checkpoints.score_sde_modules import Leaf, OfficialModule, Path, official_modules
+from sde_jax.checkpoints.official_module import Leaf, OfficialModule, Path
+from sde_jax.checkpoints.score_sde_modules import official_modules
 from sde_jax.checkpoints.tree import require_match
 from sde_jax.errors import InputError
 from sde_jax.typing import Params
@@ -50,7 +51,9 @@ class TorchLayout:
     def name(self, prefix: str, part: str, leaf: Leaf) -> str:
         """Return an array's name; raises `InputError` for arrays that the PyTorch code does not have."""
         if leaf.torch is None:
-            raise InputError(f"{part}: the official PyTorch networks have GroupNorm alone: expected a file of Flax's")
+            raise InputError(
+                f"{part}: the official PyTorch code has NCSN++ and DDPM, with GroupNorm alone: expected a file of Flax's"
+            )
         return ".".join(filter(None, (prefix, part, leaf.torch)))
 
     def given(self, official: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,7 +79,7 @@ class FlaxLayout:
         seen: Counter[str] = Counter()
         prefixes = []
         for module in modules:
-            prefixes.append(f"{module.kind}_{seen[module.kind]}")
+            prefixes.append(f"{module.kind}_{seen[module.kind]}" if module.numbered else module.kind)
             seen[module.kind] += 1
         return prefixes
 

@@ -1,13 +1,16 @@
 """The networks that the configurations of Song et al. 2021 (their code) name, as ours."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from sde_jax.errors import InputError
 from sde_jax.nn import (
     ELU,
     FIR,
+    NCSN,
     BigGANBlock,
+    Bilinear,
     Box,
     BySigma,
     ByTable,
@@ -22,6 +25,10 @@ from sde_jax.nn import (
     InstanceNormalizationPlus,
     LeakyReLU,
     NCSNpp,
+    NCSNv2,
+    NCSNv2Deeper,
+    NCSNv2Deepest,
+    Nearest,
     NoPyramid,
     OutputResidual,
     OutputScale,
@@ -46,13 +53,24 @@ COMBINATIONS = {"sum": Sum, "cat": Concatenate}
 OUTPUTS = {"none": NoPyramid, "output_skip": OutputSkip, "residual": OutputResidual}
 
 
-def official_architecture(config: Config) -> NCSNpp | DDPMNet:
+INTERPOLATIONS = {"bilinear": Bilinear, "nearest_neighbor": Nearest}
+
+
+def official_architecture(config: Config) -> NCSNpp | DDPMNet | NCSN | NCSNv2:
     """Return the network of an official configuration, given as {"model.nf": 128, "data.centered": False, ...}.
 
     Raises `InputError` where the configuration lacks a setting, or names what no official network of these has.
     """
+    networks = {
+        "ncsnpp": _ncsnpp,
+        "ddpm": _ddpm,
+        "ncsn": _ncsn,
+        "ncsnv2_64": partial(_ncsnv2, NCSNv2),
+        "ncsnv2_128": partial(_ncsnv2, NCSNv2Deeper),
+        "ncsnv2_256": partial(_ncsnv2, NCSNv2Deepest),
+    }
     try:
-        return _choice(config, "model.name", {"ncsnpp": _ncsnpp, "ddpm": _ddpm})(config)
+        return _choice(config, "model.name", networks)(config)
     except KeyError as error:
         raise InputError(f"the configuration has no {error}: expected all of an official configuration") from error
 
@@ -93,6 +111,24 @@ def _ddpm(config: Config) -> DDPMNet:
         normalization=_choice(config, "model.normalization", NORMALIZATIONS)(),
         scale=_scale(config, None),
     )
+
+
+def _ncsn(config: Config) -> NCSN:
+    return NCSN(classes=config["model.num_classes"], **_refining(config))
+
+
+def _ncsnv2(kind: type[NCSNv2], config: Config) -> NCSNv2:
+    return kind(normalization=_choice(config, "model.normalization", NORMALIZATIONS)(), **_refining(config))
+
+
+def _refining(config: Config) -> dict[str, Any]:
+    return {
+        "features": config["model.nf"],
+        "activation": _choice(config, "model.nonlinearity", ACTIVATIONS)(),
+        "interpolation": _choice(config, "model.interpolation", INTERPOLATIONS)(),
+        "centered": config["data.centered"],
+        "scale": _scale(config, None),
+    }
 
 
 def _common(config: Config) -> dict[str, Any]:

@@ -8,9 +8,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sde_jax.checkpoints.official_module import (
+    CONV,
+    DENSE,
+    FILTERED_CONV,
+    FREQUENCIES,
+    PIXELWISE,
+    OfficialModule,
+    Part,
+    Path,
+    official_norm,
+)
+from sde_jax.checkpoints.refine_net_modules import refine_net_modules
+from sde_jax.checkpoints.wide_resnet_modules import wide_resnet_modules
 from sde_jax.errors import InputError
 from sde_jax.nn import (
     FIR,
+    NCSN,
     BigGANBlock,
     DDPMBlock,
     DDPMNet,
@@ -18,68 +32,14 @@ from sde_jax.nn import (
     GroupNormalization,
     InputResidual,
     InputSkip,
-    InstanceNormalization,
-    InstanceNormalizationPlus,
     NCSNpp,
+    NCSNv2,
     Normalization,
     OutputResidual,
     OutputSkip,
-    VarianceNormalization,
+    WideResNet,
 )
 from sde_jax.typing import Params
-
-Path = tuple[str | int, ...]
-"""The keys, from the outside in, of something in the nested dictionaries of our parameters."""
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """An array: its name in ours, in PyTorch's and in Flax's files (None: there are none), and its axes there.
-
-    Ours is PyTorch's transposed by `axes`; Flax's has `ones` axes of length 1 before those of ours.
-    """
-
-    ours: str
-    torch: str | None
-    flax: str
-    axes: tuple[int, ...] = (0,)
-    ones: int = 0
-
-
-BIAS = Leaf("bias", "bias", "bias")
-DENSE = (Leaf("kernel", "weight", "kernel", (1, 0)), BIAS)
-CONV = (Leaf("kernel", "weight", "kernel", (2, 3, 1, 0)), BIAS)
-FILTERED_CONV = (Leaf("kernel", "weight", "weight", (2, 3, 1, 0)), BIAS)
-PIXELWISE = (Leaf("kernel", "W", "W", (0, 1)), Leaf("bias", "b", "b"))
-FREQUENCIES = (Leaf("W", "W", "W"),)
-NORMS = {
-    GroupNormalization: ("GroupNorm", (Leaf("scale", "weight", "scale"), BIAS)),
-    InstanceNormalization: ("InstanceNorm2d", tuple(Leaf(name, None, name, ones=3) for name in ("scale", "bias"))),
-    InstanceNormalizationPlus: (
-        "InstanceNorm2dPlus",
-        tuple(Leaf(name, None, name, ones=3) for name in ("alpha", "gamma", "beta")),
-    ),
-    VarianceNormalization: ("VarianceNorm2d", (Leaf("scale", None, "scale", ones=3),)),
-}
-"""The official class and the arrays of every normalisation; the PyTorch code of these networks has the first alone."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A layer of a module: where it is in our parameters, its official name (empty: the module itself), its arrays."""
-
-    path: Path
-    name: str
-    leaves: tuple[Leaf, ...]
-
-
-@dataclass(frozen=True)
-class OfficialModule:
-    """A module of an official network; `listed` is false where PyTorch does not number it."""
-
-    kind: str
-    parts: tuple[Part, ...] = ()
-    listed: bool = True
 
 
 def official_modules(architecture: Any, params: Params) -> list[OfficialModule]:
@@ -89,11 +49,18 @@ def official_modules(architecture: Any, params: Params) -> list[OfficialModule]:
     as the embedding of a block that hears no noise label, are named all the same.
     Raises `InputError` for a network that is none of the official ones.
     """
+    if isinstance(architecture, NCSN | NCSNv2):
+        return list(refine_net_modules(architecture))
+    if isinstance(architecture, WideResNet):
+        return list(wide_resnet_modules(architecture))
     if isinstance(architecture, DDPMNet):
         return list(_Official(architecture.as_ncsnpp, architecture.normalization, "").modules(params))
     if isinstance(architecture, NCSNpp):
         return list(_Official(architecture, GroupNormalization(), "pp").modules(params))
-    raise InputError(f"{type(architecture).__name__} is no network of Song et al. 2021: expected NCSNpp or DDPMNet")
+    raise InputError(
+        f"{type(architecture).__name__} is no network of Song et al. 2021: expected NCSNpp, DDPMNet, NCSN, NCSNv2 or "
+        "WideResNet"
+    )
 
 
 @dataclass(frozen=True)
@@ -185,8 +152,5 @@ class _Official:
         yield OfficialModule("Conv", (Part((*path, "conv"), "", CONV),))
 
     def norm(self, path: Path, number: str) -> Part:
-        if type(self.normalization) not in NORMS:
-            known = ", ".join(kind.__name__ for kind in NORMS)
-            raise InputError(f"{self.normalization} has no official counterpart: expected one of {known}")
-        name, leaves = NORMS[type(self.normalization)]
+        name, leaves = official_norm(self.normalization)
         return Part(path, name + number, leaves)

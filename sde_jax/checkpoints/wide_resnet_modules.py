@@ -1,28 +1,31 @@
-"""The parameters of the official noise-conditional WideResNet (Song et al. 2021, their JAX code) in ours."""
+"""What the official noise-conditional WideResNet is made of, and where ours has it; it is Flax's alone."""
 
 from collections.abc import Iterator
 
-from sde_jax.checkpoints.correspondence import Correspondence, Path
+from sde_jax.checkpoints.official_module import Leaf, OfficialModule, Part
 from sde_jax.nn import WideResNet
 
+KERNEL, BIAS = Leaf("kernel", None, "kernel"), Leaf("bias", None, "bias")
+NORM = (Leaf("scale", None, "scale"), BIAS)
 
-def wide_resnet_names(architecture: WideResNet) -> Iterator[Correspondence]:
-    """Yield the counterpart of every parameter, whose official names are as in WideResnetGroup_0/.../bn_2/bias."""
-    yield Correspondence("GaussianFourierProjection_0/W", ("fourier", "W"))
-    yield from _layer("Dense_0", ("embedding_in",), "kernel", "bias")
-    yield from _layer("Dense_1", ("embedding_out",), "kernel", "bias")
-    yield from _layer("init_conv", ("conv_in",), "kernel")
+
+def wide_resnet_modules(architecture: WideResNet) -> Iterator[OfficialModule]:
+    """Yield the modules of the network."""
+    yield OfficialModule("GaussianFourierProjection", (Part(("fourier",), "", (Leaf("W", None, "W"),)),))
+    yield OfficialModule("Dense", (Part(("embedding_in",), "", (KERNEL, BIAS)),))
+    yield OfficialModule("Dense", (Part(("embedding_out",), "", (KERNEL, BIAS)),))
+    yield OfficialModule("init_conv", (Part(("conv_in",), "", (KERNEL,)),), numbered=False)
     for i in range(3):
-        for j in range(architecture.blocks_per_group):
-            theirs, ours = f"WideResnetGroup_{i}/WideResnetBlock_{j}", ("groups", i, j)
-            yield from _layer(f"{theirs}/init_bn", (*ours, "norm_in"), "scale", "bias")
-            yield from _layer(f"{theirs}/conv1", (*ours, "conv_in"), "kernel")
-            yield from _layer(f"{theirs}/Dense_0", (*ours, "embedding"), "kernel", "bias")
-            yield from _layer(f"{theirs}/bn_2", (*ours, "norm_out"), "scale", "bias")
-            yield from _layer(f"{theirs}/conv2", (*ours, "conv_out"), "kernel")
-    yield from _layer("pre-pool-bn", ("norm",), "scale", "bias")
-    yield from _layer("Dense_2", ("out",), "kernel", "bias")
+        blocks = (part for j in range(architecture.blocks_per_group) for part in _block(i, j))
+        yield OfficialModule("WideResnetGroup", tuple(blocks))
+    yield OfficialModule("pre-pool-bn", (Part(("norm",), "", NORM),), numbered=False)
+    yield OfficialModule("Dense", (Part(("out",), "", (KERNEL, BIAS)),))
 
 
-def _layer(theirs: str, ours: Path, *parameters: str) -> Iterator[Correspondence]:
-    yield from (Correspondence(f"{theirs}/{name}", (*ours, name)) for name in parameters)
+def _block(i: int, j: int) -> Iterator[Part]:
+    path, name = ("groups", i, j), f"WideResnetBlock_{j}"
+    yield Part((*path, "norm_in"), f"{name}/init_bn", NORM)
+    yield Part((*path, "conv_in"), f"{name}/conv1", (KERNEL,))
+    yield Part((*path, "embedding"), f"{name}/Dense_0", (KERNEL, BIAS))
+    yield Part((*path, "norm_out"), f"{name}/bn_2", NORM)
+    yield Part((*path, "conv_out"), f"{name}/conv2", (KERNEL,))

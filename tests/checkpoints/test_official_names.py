@@ -2,15 +2,27 @@ import jax
 import numpy as np
 import pytest
 
-from sde_jax.checkpoints import Correspondence, refine_net_names, transferred, wide_resnet_names
+from sde_jax.checkpoints import (
+    FlaxLayout,
+    TorchLayout,
+    official_architecture,
+    official_modules,
+    official_shapes,
+    to_official,
+    to_params,
+)
 from sde_jax.errors import InputError
 from sde_jax.nn import (
+    ELU,
     NCSN,
+    ByTable,
     GroupNormalization,
     InstanceNormalization,
     NCSNv2,
     NCSNv2Deeper,
     NCSNv2Deepest,
+    Nearest,
+    Unscaled,
     VarianceNormalization,
     WideResNet,
     abstract,
@@ -19,24 +31,25 @@ from sde_jax.nn.condition import Unconditional
 
 
 @pytest.mark.parametrize(
-    ("names", "architecture"),
+    "architecture",
     [
-        (refine_net_names, NCSN(features=4)),
-        (refine_net_names, NCSNv2(features=4)),
-        (refine_net_names, NCSNv2Deeper(features=4)),
-        (refine_net_names, NCSNv2Deepest(features=4)),
-        (refine_net_names, NCSNv2(features=8, normalization=GroupNormalization(4))),
-        (refine_net_names, NCSNv2(features=4, normalization=InstanceNormalization())),
-        (refine_net_names, NCSNv2(features=4, normalization=VarianceNormalization())),
-        (wide_resnet_names, WideResNet(blocks_per_group=2, widening=1)),
+        NCSN(features=4),
+        NCSNv2(features=4),
+        NCSNv2Deeper(features=4),
+        NCSNv2Deepest(features=4),
+        NCSNv2(features=8, normalization=GroupNormalization(4)),
+        NCSNv2(features=4, normalization=InstanceNormalization()),
+        NCSNv2(features=4, normalization=VarianceNormalization()),
+        WideResNet(blocks_per_group=2, widening=1),
     ],
 )
-def test_every_parameter_has_one_official_name(names, architecture):
+def test_every_parameter_has_one_official_name_and_comes_back_from_it(architecture):
     _, params = abstract(architecture, (16, 16, 3))
-    paths = {tuple(key.key for key in path) for path, _ in jax.tree.leaves_with_path(params)}
-    pairs = list(names(architecture))
-    assert {pair.ours for pair in pairs} == paths
-    assert len({pair.theirs for pair in pairs}) == len(pairs) == len(paths)
+    random = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: random.normal(size=leaf.shape).astype(np.float32), params)
+    official = to_official(architecture, params, FlaxLayout())
+    assert len(official) == len(jax.tree.leaves(params))
+    jax.tree.map(np.testing.assert_array_equal, to_params(architecture, params, official, FlaxLayout()), params)
 
 
 @pytest.mark.parametrize(
@@ -51,35 +64,46 @@ def test_every_parameter_has_one_official_name(names, architecture):
     ],
 )
 def test_the_conditional_network_has_the_names_of_the_official_classes(name):
-    assert name in {pair.theirs for pair in refine_net_names(NCSN())}
-
-
-def test_parameters_are_converted_to_the_shape_and_dtype_they_have_here():
-    params = {"a": [np.zeros(3, np.float32)]}
-    pairs = [Correspondence("A", ("a", 0), lambda array: array.reshape(3))]
-    out = transferred(pairs, {"A": np.arange(3.0).reshape(1, 1, 3)}, {"a": {0: params["a"][0]}})
-    np.testing.assert_array_equal(out["a"][0], [0.0, 1.0, 2.0])
-    assert out["a"][0].dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("theirs", "message"),
-    [
-        ({}, r"1 missing \(A\)"),
-        ({"A": np.zeros(2), "B": np.zeros(1)}, r"1 unexpected \(B\)"),
-        ({"A": np.zeros(3)}, r"A \[3\] there, \[2\] expected"),
-    ],
-)
-def test_parameters_without_counterpart_or_of_another_shape_are_named(theirs, message):
-    with pytest.raises(InputError, match=message):
-        transferred([Correspondence("A", ("a",))], theirs, {"a": np.zeros(2)})
-
-
-def test_our_parameters_without_counterpart_are_named():
-    with pytest.raises(InputError, match=r"\(b first\) have no counterpart"):
-        transferred([Correspondence("A", ("a",))], {"A": np.zeros(2)}, {"a": np.zeros(2), "b": np.zeros(2)})
+    assert name in official_shapes(NCSN(), abstract(NCSN(), (16, 16, 3))[1], FlaxLayout())
 
 
 def test_a_normalisation_of_ones_own_has_no_official_name():
     with pytest.raises(InputError, match="no official counterpart"):
-        list(refine_net_names(NCSNv2(normalization=Unconditional())))
+        official_modules(NCSNv2(normalization=Unconditional()), {})
+
+
+@pytest.mark.parametrize("architecture", [NCSN(features=4), NCSNv2(features=4), WideResNet(blocks_per_group=1)])
+def test_pytorch_has_none_of_these_networks(architecture):
+    with pytest.raises(InputError, match="expected a file of Flax's"):
+        official_shapes(architecture, abstract(architecture, (16, 16, 3))[1], TorchLayout())
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [
+        ("ncsn", NCSN(64, 10, ELU(), Nearest(), scale=Unscaled())),
+        ("ncsnv2_64", NCSNv2(64, normalization=VarianceNormalization(), interpolation=Nearest(), scale=Unscaled())),
+        (
+            "ncsnv2_128",
+            NCSNv2Deeper(64, normalization=VarianceNormalization(), interpolation=Nearest(), scale=Unscaled()),
+        ),
+        (
+            "ncsnv2_256",
+            NCSNv2Deepest(64, normalization=VarianceNormalization(), interpolation=Nearest(), scale=Unscaled()),
+        ),
+    ],
+)
+def test_configurations_name_these_networks(name, architecture):
+    config = {
+        "model.name": name,
+        "model.nf": 64,
+        "model.num_classes": 10,
+        "model.normalization": "VarianceNorm",
+        "model.nonlinearity": "elu",
+        "model.interpolation": "nearest_neighbor",
+        "model.scale_by_sigma": False,
+        "data.centered": False,
+    }
+    assert official_architecture(config) == architecture
+    table = {"model.scale_by_sigma": True, "model.sigma_min": 0.1, "model.sigma_max": 2.0, "model.num_scales": 7}
+    assert official_architecture(config | table).scale == ByTable(0.1, 2.0, 7)

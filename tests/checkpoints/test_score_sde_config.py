@@ -92,7 +92,7 @@ def test_an_official_configuration_names_a_network():
 def test_a_configuration_that_names_none_is_refused():
     with pytest.raises(InputError, match=r"model\.progressive = 'up': expected one of none, output_skip, residual"):
         official_architecture(official_config(progressive="up"))
-    with pytest.raises(InputError, match=r"model\.name = 'ncsnv2_64'"):
-        official_architecture(official_config(name="ncsnv2_64"))
+    with pytest.raises(InputError, match=r"model\.name = 'ncsnv3'"):
+        official_architecture(official_config(name="ncsnv3"))
     with pytest.raises(InputError, match=r"has no 'data\.centered'"):
         official_architecture({key: value for key, value in official_config().items() if key != "data.centered"})

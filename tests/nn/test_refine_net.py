@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from sde_jax import codec
-from sde_jax.checkpoints import refine_net_names, transferred
+from sde_jax.checkpoints import FlaxLayout, to_params
 from sde_jax.errors import InputError
 from sde_jax.nn import (
     NCSN,
@@ -33,7 +33,7 @@ def official(golden):
     architecture = NCSNv2(features=16, scale=ByTable(0.01, 50.0, 1000))
     apply, params = abstract(architecture, recorded["x_nhwc"].shape[1:])
     theirs = {name.removeprefix("param/"): recorded[name] for name in recorded if name.startswith("param/")}
-    return apply, transferred(refine_net_names(architecture), theirs, params), recorded
+    return apply, to_params(architecture, params, theirs, FlaxLayout()), recorded
 
 
 def relative_error(ours, theirs):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from sde_jax.checkpoints import transferred, wide_resnet_names
+from sde_jax.checkpoints import FlaxLayout, to_params
 from sde_jax.errors import InputError
 from sde_jax.nn import ChannelMoments, Compute, WideResNet, abstract, activations
 from sde_jax.nn.norms import GroupNorm
@@ -26,7 +26,7 @@ def test_logits_and_their_gradient_are_those_of_the_official_classifier(golden):
     apply, params = abstract(SMALL, SHAPE)
     plain, _ = abstract(PLAIN, SHAPE)
     theirs = {name.removeprefix("param/"): recorded[name] for name in recorded if name.startswith("param/")}
-    params = transferred(wide_resnet_names(SMALL), theirs, params)
+    params = to_params(SMALL, params, theirs, FlaxLayout())
     x, sigma = jnp.asarray(recorded["x_nhwc"]), jnp.asarray(recorded["sigma"])
 
     def log_probability(x):
