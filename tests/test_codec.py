@@ -26,7 +26,7 @@ FUNCTIONS = {"Shifted", "TimeChange", "Product", "Schedule"}
 """Components that hold functions, which JSON cannot."""
 PROTOCOLS = [
     (sde.GaussianPath, PATHS),
-    (nn.Architecture, {"MLP", "DiT", "NCSNpp", "DDPMNet"}),
+    (nn.Architecture, {"MLP", "DiT", "NCSNpp", "DDPMNet", "NCSN", "NCSNv2", "NCSNv2Deeper", "NCSNv2Deepest"}),
     (nn.Activation, {"Swish", "ELU", "ReLU", "LeakyReLU"}),
     (
         nn.Normalization,
