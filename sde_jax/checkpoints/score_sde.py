@@ -52,7 +52,7 @@ class TorchLayout:
         """Return an array's name; raises `InputError` for arrays that the PyTorch code does not have."""
         if leaf.torch is None:
             raise InputError(
-                f"{part}: the official PyTorch code has NCSN++ and DDPM, with GroupNorm alone: expected a file of Flax's"
+                f"{part}: the official PyTorch code has NCSN++ and DDPM, with GroupNorm alone: expected Flax's file"
             )
         return ".".join(filter(None, (prefix, part, leaf.torch)))
 

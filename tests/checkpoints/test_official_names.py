@@ -74,7 +74,7 @@ def test_a_normalisation_of_ones_own_has_no_official_name():
 
 @pytest.mark.parametrize("architecture", [NCSN(features=4), NCSNv2(features=4), WideResNet(blocks_per_group=1)])
 def test_pytorch_has_none_of_these_networks(architecture):
-    with pytest.raises(InputError, match="expected a file of Flax's"):
+    with pytest.raises(InputError, match="expected Flax's file"):
         official_shapes(architecture, abstract(architecture, (16, 16, 3))[1], TorchLayout())
 
 
