@@ -14,7 +14,7 @@ import numpy as np
 from sde_jax.codec import decode
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
-from sde_jax.nn import ByTable
+from sde_jax.nn import NCSN, ByTable
 from sde_jax.sampling import FixedGridSolver
 from sde_jax.sampling.grids import checked
 from sde_jax.sde import SMLD, require_falling
@@ -69,6 +69,8 @@ def unmatched(experiment: Experiment) -> Iterator[str]:
     sde, scale = experiment.sde, getattr(experiment.network, "scale", None)
     if isinstance(sde, SMLD) and isinstance(scale, ByTable) and scale != ByTable(*_levels(sde)):
         yield f"config.network.scale = {scale}: expected the path's levels, {ByTable(*_levels(sde))}"
+    if isinstance(sde, SMLD) and isinstance(experiment.network, NCSN) and experiment.network.classes != sde.steps:
+        yield f"config.network.classes = {experiment.network.classes}: expected the path's steps, {sde.steps}"
     for name, sampler in experiment.samplers.items():
         for part in ("predictor", "corrector"):
             value = getattr(sampler.solver, part, None)

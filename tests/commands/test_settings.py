@@ -160,6 +160,7 @@ def test_what_is_wrong_in_itself_is_told_before_a_device_is_asked_for(config, mo
             ],
         ),
         ("ve/cifar10_ncsnpp", {"sde.steps": "900"}, ["config.network.scale = ByTable(sigma_min=0.01, sigma_max=50.0"]),
+        ("ve/ncsn/cifar10", {"sde.steps": "12"}, ["config.network.classes = 10"]),
         ("vp/cifar10_ddpmpp", {"sde.beta_max": "15"}, ["config.samplers.pc.solver.predictor"]),
     ],
 )
