@@ -28,8 +28,8 @@ REPOSITORY = Path(__file__).parents[1]
 CONFIGS = sorted((REPOSITORY / "configs").rglob("*.py"))
 PAPER = [path for path in CONFIGS if path.parent.name != "configs"]
 IMAGES = REPOSITORY.parent / "shared" / "data" / "cifar10-jpeg-train.zip"
-QUICK = ("digits_vp", "vp/ddpm/cifar10", "ve/ncsn/cifar10")
-"""Those whose tests do not take long."""
+QUICK = ("digits_vp", "vp/ddpm/cifar10", "ve/cifar10_ncsnpp_continuous")
+"""Those that are also trained, sampled and counted where time is short."""
 
 
 def name_of(path: Path) -> str:
@@ -92,7 +92,9 @@ def test_the_parts_of_an_experiment_speak_of_the_same_noise_levels(path):
     assert network.centered == (not isinstance(sde, VE))
     if not discrete:
         assert label == (Deviation() if isinstance(sde, VE) else ScaledTime(999.0))
-    if isinstance(sde, SMLD):
+    if isinstance(network, nn.NCSN):
+        assert network.classes == sde.steps
+    elif isinstance(sde, SMLD):
         np.testing.assert_allclose(network.scale.levels[::-1], sde.sigmas(), rtol=1e-4)
     else:
         assert network.scale == (nn.BySigma() if isinstance(sde, VE) else nn.Unscaled())
@@ -124,13 +126,17 @@ UNET = {
     "network.attention_resolutions": "(8,)",
     "network.features": "8",
 }
+REFINE = {"network.features": "4"}
 DDPM = UNET | {"network.normalization.groups": "4"}
 LEAST = UNET | {"network.channel_multipliers": "(1,)", "network.attention_resolutions": "()"}
 KINDS = {
     "vp/ddpm/cifar10": (DDPM | LEAST, 2),
+    "ve/ncsn/cifar10": (REFINE | {"samplers.pc.solver.corrector.steps": "2"}, 4),
+    "ve/ncsnv2/cifar10": (REFINE, 10),
+    "ve/ncsnv2/bedroom": (REFINE, 6),
     "vp/cifar10_ddpmpp_continuous": (UNET, 2),
     "ve/church_ncsnpp_continuous": (UNET, 4),
-    "ve/cifar10_ncsnpp_continuous": (UNET, 4),
+    "ve/cifar10_ncsnpp_continuous": (LEAST, 4),
     "ve/cifar10_ncsnpp": (UNET, 4),
     "ve/cifar10_ddpm": (DDPM, 4),
     "vp/cifar10_ncsnpp": (UNET, 2),
