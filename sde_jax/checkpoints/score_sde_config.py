@@ -1,7 +1,7 @@
-"""The networks that the configurations of Song et al. 2021 (their code) name, as ours."""
+"""From the values of an official configuration to SDE, network and parameterisation."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 from sde_jax.errors import InputError
@@ -9,6 +9,7 @@ from sde_jax.nn import (
     ELU,
     FIR,
     NCSN,
+    Architecture,
     BigGANBlock,
     Bilinear,
     Box,
@@ -40,112 +41,181 @@ from sde_jax.nn import (
     Unscaled,
     VarianceNormalization,
 )
+from sde_jax.prediction import Deviation, Epsilon, Parameterization, ScaledTime, ScoreFunction, TableLabel
+from sde_jax.sde import DDPM, SMLD, VE, VP, GaussianPath, SubVP
 
-Config = Mapping[str, Any]
-ACTIVATIONS = {"elu": ELU, "relu": ReLU, "lrelu": LeakyReLU, "swish": Swish}
+ACTIVATIONS = {"elu": ELU(), "relu": ReLU(), "lrelu": LeakyReLU(0.2), "swish": Swish()}
 NORMALIZATIONS = {
-    "GroupNorm": GroupNormalization,
-    "InstanceNorm": InstanceNormalization,
-    "InstanceNorm++": InstanceNormalizationPlus,
-    "VarianceNorm": VarianceNormalization,
+    "GroupNorm": GroupNormalization(32),
+    "InstanceNorm": InstanceNormalization(),
+    "InstanceNorm++": InstanceNormalizationPlus(),
+    "VarianceNorm": VarianceNormalization(),
 }
-COMBINATIONS = {"sum": Sum, "cat": Concatenate}
-OUTPUTS = {"none": NoPyramid, "output_skip": OutputSkip, "residual": OutputResidual}
+COMBINATIONS = {"sum": Sum(), "cat": Concatenate()}
+INTERPOLATIONS = {"bilinear": Bilinear(), "nearest_neighbor": Nearest(), "nearest": Nearest()}
 
 
-INTERPOLATIONS = {"bilinear": Bilinear, "nearest_neighbor": Nearest}
+@dataclass(frozen=True)
+class OfficialModel:
+    """What an official configuration says of a model: all that is needed to use its weights.
 
-
-def official_architecture(config: Config) -> NCSNpp | DDPMNet | NCSN | NCSNv2:
-    """Return the network of an official configuration, given as {"model.nf": 128, "data.centered": False, ...}.
-
-    Raises `InputError` where the configuration lacks a setting, or names what no official network of these has.
+    shape: of an example, (height, width, channels); data_range: the numbers that its data are.
     """
-    networks = {
-        "ncsnpp": _ncsnpp,
-        "ddpm": _ddpm,
-        "ncsn": _ncsn,
-        "ncsnv2_64": partial(_ncsnv2, NCSNv2),
-        "ncsnv2_128": partial(_ncsnv2, NCSNv2Deeper),
-        "ncsnv2_256": partial(_ncsnv2, NCSNv2Deepest),
+
+    sde: GaussianPath
+    network: Architecture
+    parameterization: Parameterization
+    shape: tuple[int, int, int]
+    data_range: tuple[float, float]
+
+
+def official_model(config: Mapping[str, Any]) -> OfficialModel:
+    """Return the model of an official configuration (Song et al. 2021, their code), given as a plain mapping.
+
+    `config` is nested, {"model": {"nf": 128}}, or flat, {"model.nf": 128}; settings that say nothing of the model may
+    be there or not. Raises `InputError`, naming the entry, for one that is missing or that no official network has.
+    """
+    values = Values(config)
+    size = values("data.image_size")
+    channels = values("data.num_channels", values("data.channels", 3))
+    sde, parameterization = _process(values)
+    centered = values("data.centered")
+    data_range = (-1.0, 1.0) if centered else (0.0, 1.0)
+    return OfficialModel(sde, official_architecture(config), parameterization, (size, size, channels), data_range)
+
+
+def official_architecture(config: Mapping[str, Any]) -> Architecture:
+    """Return the network of an official configuration; raises `InputError` as `official_model` does."""
+    values = Values(config)
+    return values.choice("model.name", NETWORKS)(values)
+
+
+class Values:
+    """The entries of a configuration, by their dotted names."""
+
+    def __init__(self, config: Mapping[str, Any]):
+        self._flat = dict(_flattened(config))
+
+    def __call__(self, name: str, *default: Any) -> Any:
+        """Return an entry, or a default; raise `InputError` where there is neither."""
+        if name not in self._flat and not default:
+            raise InputError(f"config.{name}: missing; expected the values of an official configuration")
+        return self._flat.get(name, *default)
+
+    def choice(self, name: str, choices: Mapping[str, Any], *default: Any) -> Any:
+        """Return what an entry names; raise `InputError` where it names nothing known."""
+        value = self(name, *default)
+        known = {key.lower(): choice for key, choice in choices.items()}.get(str(value).lower())
+        if known is None:
+            raise InputError(f"config.{name} = {value!r}: expected one of {', '.join(choices)}")
+        return known
+
+
+def _flattened(config: Mapping[str, Any], where: str = "") -> Any:
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{where}{name}.")
+        else:
+            yield f"{where}{name}", value
+
+
+def _process(values: Values) -> tuple[GaussianPath, Parameterization]:
+    """Return the path and what the network predicts on it: rows P1 to P4 of the official code's conventions."""
+    # NCSN and NCSNv2 know levels alone; one official configuration says "continuous" of them all the same
+    continuous = values("training.continuous") and values("model.name") in ("ncsnpp", "ddpm")
+    levels = values("model.num_scales")
+    betas = (values("model.beta_min", 0.1), values("model.beta_max", 20.0))
+    sigmas = (values("model.sigma_min", 0.01), values("model.sigma_max", 50.0))
+    scaled, table = ScaledTime(999.0), TableLabel()
+    processes: dict[str, Callable[[], tuple[GaussianPath, Parameterization]]] = {
+        "vpsde": lambda: (VP(*betas), Epsilon(scaled)) if continuous else (DDPM(*betas, levels), Epsilon(table)),
+        "subvpsde": lambda: (SubVP(*betas), Epsilon(scaled)),
+        "vesde": lambda: (
+            (VE(*sigmas), ScoreFunction(Deviation())) if continuous else (SMLD(*sigmas, levels), ScoreFunction(table))
+        ),
     }
-    try:
-        return _choice(config, "model.name", networks)(config)
-    except KeyError as error:
-        raise InputError(f"the configuration has no {error}: expected all of an official configuration") from error
+    return values.choice("training.sde", processes)()
 
 
-def _choice(config: Config, name: str, choices: Mapping[str, Any]) -> Any:
-    value = str(config[name]).lower() if name == "model.nonlinearity" else config[name]
-    if value not in choices:
-        raise InputError(f"{name} = {config[name]!r}: expected one of {', '.join(choices)}")
-    return choices[value]
-
-
-def _ncsnpp(config: Config) -> NCSNpp:
-    fourier = _choice(config, "model.embedding_type", {"fourier": True, "positional": False})
-    combination = _choice(config, "model.progressive_combine", COMBINATIONS)
-    inputs: dict[str, Callable[[], Any]] = {
-        "none": NoPyramid,
-        "input_skip": lambda: InputSkip(combination()),
-        "residual": InputResidual,
-    }
-    blocks = {"biggan": BigGANBlock, "ddpm": lambda: DDPMBlock(config["model.resamp_with_conv"])}
-    return NCSNpp(
-        **_common(config),
-        skip_rescale=config["model.skip_rescale"],
-        init_scale=config["model.init_scale"],
-        embedding=Fourier(config["model.fourier_scale"]) if fourier else Positional(),
-        block=_choice(config, "model.resblock_type", blocks)(),
-        resampling=FIR(tuple(config["model.fir_kernel"])) if config["model.fir"] else Box(),
-        input_pyramid=_choice(config, "model.progressive_input", inputs)(),
-        output_pyramid=_choice(config, "model.progressive", OUTPUTS)(),
-        scale=_scale(config, BySigma() if fourier else None),
-    )
-
-
-def _ddpm(config: Config) -> DDPMNet:
-    return DDPMNet(
-        **_common(config),
-        resample_with_conv=config["model.resamp_with_conv"],
-        normalization=_choice(config, "model.normalization", NORMALIZATIONS)(),
-        scale=_scale(config, None),
-    )
-
-
-def _ncsn(config: Config) -> NCSN:
-    return NCSN(classes=config["model.num_classes"], **_refining(config))
-
-
-def _ncsnv2(kind: type[NCSNv2], config: Config) -> NCSNv2:
-    return kind(normalization=_choice(config, "model.normalization", NORMALIZATIONS)(), **_refining(config))
-
-
-def _refining(config: Config) -> dict[str, Any]:
-    return {
-        "features": config["model.nf"],
-        "activation": _choice(config, "model.nonlinearity", ACTIVATIONS)(),
-        "interpolation": _choice(config, "model.interpolation", INTERPOLATIONS)(),
-        "centered": config["data.centered"],
-        "scale": _scale(config, None),
-    }
-
-
-def _common(config: Config) -> dict[str, Any]:
-    return {
-        "features": config["model.nf"],
-        "channel_multipliers": tuple(config["model.ch_mult"]),
-        "blocks_per_level": config["model.num_res_blocks"],
-        "attention_resolutions": tuple(config["model.attn_resolutions"]),
-        "dropout": config["model.dropout"],
-        "activation": _choice(config, "model.nonlinearity", ACTIVATIONS)(),
-        "noise_conditional": config["model.conditional"],
-        "centered": config["data.centered"],
-    }
-
-
-def _scale(config: Config, scale: OutputScale | None) -> OutputScale:
-    """Return what the output is divided by: `scale`, or for None a level of the table."""
-    if not config["model.scale_by_sigma"]:
+def _scale(values: Values) -> OutputScale:
+    if not values("model.scale_by_sigma"):
         return Unscaled()
-    return scale or ByTable(config["model.sigma_min"], config["model.sigma_max"], config["model.num_scales"])
+    if values("model.embedding_type", "positional") == "fourier" and values("model.name") == "ncsnpp":
+        return BySigma()
+    return ByTable(values("model.sigma_min"), values("model.sigma_max"), values("model.num_scales"))
+
+
+def _ncsnpp(values: Values) -> NCSNpp:
+    with_conv = values("model.resamp_with_conv", True)
+    kernel = tuple(values("model.fir_kernel", (1, 3, 3, 1)))
+    combination = values.choice("model.progressive_combine", COMBINATIONS, "sum")
+    blocks = {"biggan": BigGANBlock(), "ddpm": DDPMBlock(with_conv)}
+    inputs = {"none": NoPyramid(), "input_skip": InputSkip(combination), "residual": InputResidual()}
+    outputs = {"none": NoPyramid(), "output_skip": OutputSkip(), "residual": OutputResidual()}
+    embeddings = {"fourier": Fourier(values("model.fourier_scale", 16)), "positional": Positional()}
+    return NCSNpp(
+        features=values("model.nf"),
+        channel_multipliers=tuple(values("model.ch_mult")),
+        blocks_per_level=values("model.num_res_blocks"),
+        attention_resolutions=tuple(values("model.attn_resolutions")),
+        dropout=values("model.dropout", 0.0),
+        skip_rescale=values("model.skip_rescale"),
+        init_scale=values("model.init_scale", 0.0),
+        embedding=values.choice("model.embedding_type", embeddings),
+        noise_conditional=values("model.conditional"),
+        block=values.choice("model.resblock_type", blocks),
+        resampling=FIR(kernel) if values("model.fir") else Box(),
+        input_pyramid=values.choice("model.progressive_input", inputs),
+        output_pyramid=values.choice("model.progressive", outputs),
+        activation=values.choice("model.nonlinearity", ACTIVATIONS),
+        centered=values("data.centered"),
+        scale=_scale(values),
+    )
+
+
+def _ddpm(values: Values) -> DDPMNet:
+    return DDPMNet(
+        features=values("model.nf"),
+        channel_multipliers=tuple(values("model.ch_mult")),
+        blocks_per_level=values("model.num_res_blocks"),
+        attention_resolutions=tuple(values("model.attn_resolutions")),
+        dropout=values("model.dropout", 0.0),
+        resample_with_conv=values("model.resamp_with_conv", True),
+        normalization=values.choice("model.normalization", NORMALIZATIONS, "GroupNorm"),
+        activation=values.choice("model.nonlinearity", ACTIVATIONS),
+        noise_conditional=values("model.conditional", True),
+        centered=values("data.centered"),
+        scale=_scale(values),
+    )
+
+
+def _ncsnv2(values: Values, kind: type[NCSNv2]) -> NCSNv2:
+    return kind(
+        features=values("model.nf"),
+        activation=values.choice("model.nonlinearity", ACTIVATIONS),
+        normalization=values.choice("model.normalization", NORMALIZATIONS),
+        interpolation=values.choice("model.interpolation", INTERPOLATIONS, "bilinear"),
+        centered=values("data.centered"),
+        scale=_scale(values),
+    )
+
+
+def _ncsn(values: Values) -> NCSN:
+    return NCSN(
+        features=values("model.nf"),
+        classes=values("model.num_classes", values("model.num_scales")),
+        activation=values.choice("model.nonlinearity", ACTIVATIONS),
+        interpolation=values.choice("model.interpolation", INTERPOLATIONS, "bilinear"),
+        centered=values("data.centered"),
+        scale=_scale(values),
+    )
+
+
+NETWORKS: dict[str, Callable[[Values], Architecture]] = {
+    "ncsnpp": _ncsnpp,
+    "ddpm": _ddpm,
+    "ncsn": _ncsn,
+    "ncsnv2_64": lambda values: _ncsnv2(values, NCSNv2),
+    "ncsnv2_128": lambda values: _ncsnv2(values, NCSNv2Deeper),
+    "ncsnv2_256": lambda values: _ncsnv2(values, NCSNv2Deepest),
+}

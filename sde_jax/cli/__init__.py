@@ -42,7 +42,7 @@ def _run(flags: argparse.Namespace) -> NoReturn:
 
 def _dispatch(flags: argparse.Namespace) -> int:
     _prepare()
-    from sde_jax.commands import certify, configs, doctor, likelihood, publish, report, sample, settings
+    from sde_jax.commands import certify, configs, convert, doctor, likelihood, publish, report, sample, settings
 
     if flags.command in ("train", "run"):
         return _train(flags)
@@ -54,6 +54,9 @@ def _dispatch(flags: argparse.Namespace) -> int:
     if flags.command == "report":
         print(report.run(flags.workdir, flags.output))
         return 0
+    if flags.command == "convert":
+        facts = convert.run(flags.checkpoint, flags.workdir, flags.config, flags.overrides, flags.shape)
+        return _show(facts, flags.json)
     if flags.command == "configs":
         return configs.run(flags.path, flags.json)
     if flags.command == "publish":

@@ -121,6 +121,16 @@ def _certify(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--checkpoint", type=_path, required=True, help="official .pth or flax msgpack, EDM's state dict, or a folder"
+    )
+    parser.add_argument("--config", help="of the weights' network: as for train, or an official one's values, .json")
+    _shape_of_images(parser)
+    _workdir(parser)
+    _json(parser)
+
+
 def _configs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--path", type=_path, default=Path("configs"), help="the folder; default configs")
     _json(parser)
@@ -128,9 +138,7 @@ def _configs(parser: argparse.ArgumentParser) -> None:
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", help="a config file, with overrides as for train")
-    parser.add_argument(
-        "--shape", type=_shape, metavar="H,W,C", help="of an image, where the config's data are not here"
-    )
+    _shape_of_images(parser)
     _json(parser)
 
 
@@ -140,6 +148,7 @@ COMMANDS = {
     "sample": ("draw samples: a picture, arrays and numbers", _sample),
     "likelihood": ("score held-out data in bits per dimension", _likelihood),
     "report": ("write one HTML page about a run", _report),
+    "convert": ("make a run of weights of other projects, or of a published model", _convert),
     "configs": ("list a folder's experiments, with what is published of them and what came out", _configs),
     "publish": ("write the model with its card as a directory that loads in one call; push it to the hub", _publish),
     "certify": ("measure every sampler's order, likelihoods and conversions against closed forms", _certify),
@@ -149,6 +158,11 @@ COMMANDS = {
 
 def _workdir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", type=_path, required=True, help="the run's directory")
+
+
+def _shape_of_images(parser: argparse.ArgumentParser) -> None:
+    purpose = "of an image, where the config's data are not here"
+    parser.add_argument("--shape", type=_shape, metavar="H,W,C", help=purpose)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ import ml_collections
 import numpy as np
 
 from sde_jax.codec import decode
+from sde_jax.commands.official_experiment import official_experiment, official_values
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
 from sde_jax.nn import NCSN, ByTable
@@ -84,9 +85,14 @@ def _levels(sde: SMLD) -> tuple[float, float, int]:
 
 
 def from_file(path: Path) -> Experiment | Mapping[str, Any]:
-    """Return what the `get_config()` of a file returns, which is executed; raises `InputError`, naming the line."""
+    """Return what the `get_config()` of a file returns, which is executed; raises `InputError`, naming the line.
+
+    A .json file is an official configuration's values.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such config file; those of the repository are in configs/")
+    if path.suffix == ".json":
+        return official_experiment(official_values(path))
     try:
         build = runpy.run_path(str(path)).get("get_config")
         if not callable(build):

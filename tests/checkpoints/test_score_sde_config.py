@@ -94,5 +94,5 @@ def test_a_configuration_that_names_none_is_refused():
         official_architecture(official_config(progressive="up"))
     with pytest.raises(InputError, match=r"model\.name = 'ncsnv3'"):
         official_architecture(official_config(name="ncsnv3"))
-    with pytest.raises(InputError, match=r"has no 'data\.centered'"):
+    with pytest.raises(InputError, match=r"config\.data\.centered: missing"):
         official_architecture({key: value for key, value in official_config().items() if key != "data.centered"})
