@@ -77,7 +77,7 @@ def official_model(config: Mapping[str, Any]) -> OfficialModel:
     """
     values = Values(config)
     size = values("data.image_size")
-    channels = values("data.num_channels", values("data.channels", 3))
+    channels = values("data.num_channels", None) or values("data.channels", 3)
     sde, parameterization = _process(values)
     centered = values("data.centered")
     data_range = (-1.0, 1.0) if centered else (0.0, 1.0)
@@ -203,7 +203,7 @@ def _ncsnv2(values: Values, kind: type[NCSNv2]) -> NCSNv2:
 def _ncsn(values: Values) -> NCSN:
     return NCSN(
         features=values("model.nf"),
-        classes=values("model.num_classes", values("model.num_scales")),
+        classes=values("model.num_classes", None) or values("model.num_scales"),
         activation=values.choice("model.nonlinearity", ACTIVATIONS),
         interpolation=values.choice("model.interpolation", INTERPOLATIONS, "bilinear"),
         centered=values("data.centered"),

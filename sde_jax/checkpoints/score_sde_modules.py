@@ -37,8 +37,8 @@ from sde_jax.nn import (
     Normalization,
     OutputResidual,
     OutputSkip,
-    WideResNet,
 )
+from sde_jax.nn.classifiers import WideResNet
 from sde_jax.typing import Params
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from sde_jax.checkpoints.official_module import Leaf, OfficialModule, Part
-from sde_jax.nn import WideResNet
+from sde_jax.nn.classifiers import WideResNet
 
 KERNEL, BIAS = Leaf("kernel", None, "kernel"), Leaf("bias", None, "bias")
 NORM = (Leaf("scale", None, "scale"), BIAS)

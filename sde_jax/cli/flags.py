@@ -23,7 +23,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if unknown:
         parser.error(f"{' '.join(unknown)}: no such flag of `{parser.prog} {flags.command}`")
     needy = [f"--config.{name}" for name in overrides] + ["--shape"] * (getattr(flags, "shape", None) is not None)
-    if needy and not getattr(flags, "config", None):
+    if needy and flags.command != "convert" and not getattr(flags, "config", None):
         why = "takes its settings from the run's directory" if "workdir" in flags else "expects --config with it"
         parser.error(f"{needy[0]}: `{flags.command}` {why}")
     flags.overrides = overrides

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,38 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from sde_jax.checkpoints import Weights, official_model, official_weights, read_official
+from sde_jax import publishing
+from sde_jax.checkpoints import (
+    Weights,
+    edm_architecture,
+    edm_params,
+    official_model,
+    official_weights,
+    read_checkpoint,
+    read_official,
+)
 from sde_jax.commands.official_experiment import official_values
 from sde_jax.commands.settings import resolve
 from sde_jax.commands.workdir import Workdir
+from sde_jax.data import Images
 from sde_jax.errors import InputError
-from sde_jax.experiment import Experiment
+from sde_jax.experiment import Experiment, Objective, Sampler
 from sde_jax.model import Record
+from sde_jax.objective import EDMWeighting, LogNormal
+from sde_jax.prediction import EDM
+from sde_jax.sampling import EDMHeun, ProbabilityFlow, grids
+from sde_jax.sde import EDMPath
 from sde_jax.training import Checkpoints, TrainState
 
 LEVELS = 256
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file or a directory holds: a model's record and its weights."""
+
+    record: Record
+    weights: Weights
 
 
 def run(
@@ -28,32 +51,28 @@ def run(
     overrides: Mapping[str, str],
     shape: tuple[int, ...] | None = None,
 ) -> dict[str, Any]:
-    """Write a run whose newest checkpoint holds the weights of a file; return what was found in it.
+    """Write a run whose newest checkpoint holds the weights found at `checkpoint`; return what was found there.
 
-    The run can be sampled from, scored and trained on, as if it had been trained here. Nothing is written unless all of
-    the weights fit. Raises `InputError` where they do not, and where the directory holds a run already.
+    The run can be sampled from, scored and trained on, as if it had been trained here: Adam's moments come with it
+    where the file has them. `checkpoint` is a published model's directory; a state dict of EDM, which says itself what
+    network it is of; or a checkpoint of the official code, whose network `config` describes. Nothing is written unless
+    all of the weights fit. Raises `InputError` where they do not, and where the directory holds a run already.
     """
     if (directory / "config.json").exists():
         raise InputError(f"{directory}: holds a run already; choose another --workdir")
-    if config is None:
-        raise InputError(f"{checkpoint}: expected --config, the config of the network that these weights are of")
-    found = read_official(checkpoint)
-    experiment = resolve(config, overrides)
-    record = Record(experiment, _shape(shape, Path(config), experiment), LEVELS)
-    weights = official_weights(found, experiment.network, record.shape, checkpoint)
-    state = train_state(weights, experiment)
-    workdir = Workdir(directory)
-    with workdir.open_for(record), Checkpoints(workdir.checkpoints, experiment.training.keep) as checkpoints:
+    found = _found(checkpoint, config, overrides, shape)
+    experiment, weights = found.record.experiment, found.weights
+    state, workdir = train_state(weights, experiment), Workdir(directory)
+    with workdir.open_for(found.record), Checkpoints(workdir.checkpoints, experiment.training.keep) as checkpoints:
         position = weights.step * experiment.training.batch_size
-        checkpoints.save(state, {"run": record.to_json(), "data_position": position})
+        checkpoints.save(state, {"run": found.record.to_json(), "data_position": position})
     return {
         "checkpoint": str(checkpoint),
         "workdir": str(directory),
         "network": type(experiment.network).__name__,
-        "shape": list(record.shape),
+        "shape": list(found.record.shape),
         "parameters": sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(weights.params)),
         "step": weights.step,
-        "averages": weights.averages is not weights.params,
         "optimizer": weights.mean is not None,
     }
 
@@ -62,11 +81,53 @@ def train_state(weights: Weights, experiment: Experiment) -> TrainState:
     """Return the state from which training goes on: Adam's moments as they were, or fresh where there are none."""
     params, averages = (jax.tree.map(jnp.asarray, tree) for tree in (weights.params, weights.averages))
     optimizer = experiment.training.optimizer.transformation().init(params)
+    step = jnp.asarray(weights.step, jnp.int32)
     if weights.mean is not None:
-        count = jnp.asarray(weights.step, jnp.int32)
-        moments = {"mu": weights.mean, "nu": weights.square}
-        optimizer = optax.tree.set(optimizer, count=count, **jax.tree.map(jnp.asarray, moments))
-    return TrainState(jnp.asarray(weights.step, jnp.int32), params, averages, optimizer)
+        mean, square = (jax.tree.map(jnp.asarray, tree) for tree in (weights.mean, weights.square))
+        optimizer = optax.tree.set(optimizer, count=step, mu=mean, nu=square)
+    return TrainState(step, params, averages, optimizer)
+
+
+def edm_experiment() -> Experiment:
+    """Return the experiment of EDM's published networks, all but the network (Karras et al. 2022, table 1).
+
+    The sampler "pc" is their Heun's method in 18 steps, 35 evaluations. The data are images.zip, a name for
+    `--config.data.path` to change.
+    """
+    return Experiment(
+        data=Images("images.zip"),
+        sde=EDMPath(),
+        objective=Objective(EDM(), EDMWeighting(), LogNormal()),
+        samplers={
+            "pc": Sampler(EDMHeun(), steps=18, end=0.0, spacing=grids.Karras()),
+            "ode": Sampler(ProbabilityFlow(), steps=18, end=1e-5),
+        },
+    )
+
+
+def _found(checkpoint: Path, config: str | None, overrides: Mapping[str, str], shape: tuple[int, ...] | None) -> Found:
+    if checkpoint.is_dir():
+        model = publishing.load(checkpoint)
+        record = Record(_changed(model.record.experiment, overrides), model.record.shape, model.record.levels)
+        return Found(record, Weights(model.params, model.params, step=model.step))
+    if config is not None:
+        found, experiment = read_official(checkpoint), resolve(config, overrides)
+        record = Record(experiment, _shape(shape, Path(config), experiment), LEVELS)
+        return Found(record, official_weights(found, experiment.network, record.shape, checkpoint))
+    content = read_checkpoint(checkpoint)
+    if not (isinstance(content, Mapping) and any("map_layer0" in str(name) for name in content)):
+        raise InputError(f"{checkpoint}: no weights of EDM: expected --config, the config of the network they are of")
+    network, images = edm_architecture(content)
+    params = edm_params(content)
+    record = Record(_changed(replace(edm_experiment(), network=network), overrides), images, LEVELS)
+    return Found(record, Weights(params, params))
+
+
+def _changed(experiment: Experiment, overrides: Mapping[str, Any]) -> Experiment:
+    changed, problems = experiment.override(overrides)
+    if problems:
+        raise InputError("\n".join(problems))
+    return changed
 
 
 def _shape(given: tuple[int, ...] | None, config: Path, experiment: Experiment) -> tuple[int, ...]:

@@ -76,7 +76,8 @@ class Workdir:
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{self.path / 'config.json'}: cannot be read ({error})") from error
         if isinstance(data, dict) and "format_version" in data:
-            raise InputError(f"{self.path}: a published model, no run; sde_jax.publishing.load('{self.path}') loads it")
+            advice = f"make one of it: sde-jax convert --checkpoint {self.path} --workdir ..."
+            raise InputError(f"{self.path}: a published model, no run; {advice}")
         try:
             return Record.from_json(data, like)
         except InputError as error:

@@ -62,5 +62,3 @@ from sde_jax.nn.scale import BySigma as BySigma
 from sde_jax.nn.scale import ByTable as ByTable
 from sde_jax.nn.scale import OutputScale as OutputScale
 from sde_jax.nn.scale import Unscaled as Unscaled
-from sde_jax.nn.wide_resnet import ChannelMoments as ChannelMoments
-from sde_jax.nn.wide_resnet import WideResNet as WideResNet

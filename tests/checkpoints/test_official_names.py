@@ -24,9 +24,9 @@ from sde_jax.nn import (
     Nearest,
     Unscaled,
     VarianceNormalization,
-    WideResNet,
     abstract,
 )
+from sde_jax.nn.classifiers import WideResNet
 from sde_jax.nn.condition import Unconditional
 
 

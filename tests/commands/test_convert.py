@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sde_jax.checkpoints import official_model, official_weights, read_official
+from sde_jax.checkpoints import (
+    flatten,
+    load_edm,
+    official_model,
+    official_weights,
+    read_official,
+    write_safetensors,
+)
+from sde_jax.checkpoints.edm_table import table
 from sde_jax.commands.workdir import Workdir, load
+from sde_jax.nn import NCSNpp, abstract
+from sde_jax.sde import EDMPath
 from sde_jax.training import data_mesh
 
 CHECKPOINT = "official_layout_ckpt_ncsnpp_ve.pth"
@@ -91,3 +101,48 @@ def test_a_truncated_checkpoint_writes_nothing(golden, config, tmp_path, sde_jax
     (line,) = sde_jax("convert", "--checkpoint", short, "--config", config, "--workdir", tmp_path / "run").problems
     assert "short.pth" in line
     assert not (tmp_path / "run").exists()
+
+
+def test_a_published_model_becomes_a_run_again(run, tmp_path, sde_jax):
+    published, again = tmp_path / "model", tmp_path / "again"
+    sde_jax("publish", "--workdir", run, "--output", published).done()
+    change = "--config.samplers.pc.steps=3"
+    sde_jax("convert", "--checkpoint", published, "--workdir", again, change).done()
+    before, after = (load(Workdir(directory), data_mesh()) for directory in (run, again))
+    assert after.step == before.step
+    assert after.samplers["pc"].steps == 3
+    jax.tree.map(np.testing.assert_array_equal, before.params, after.params)
+    (line, *_) = sde_jax("convert", "--checkpoint", published, "--workdir", tmp_path / "b", "--config.sed=VE").problems
+    assert "no such setting" in line
+    assert not (tmp_path / "b").exists()
+
+
+def edm_state():
+    """A state dict of a network of EDM, for images of 8 x 8 x 3."""
+    like = flatten(abstract(NCSNpp(8, (1,), 1, (8,)), (8, 8, 3))[1])
+    random = np.random.default_rng(0)
+    return {
+        f"model.{name}": random.normal(size=shape).astype(np.float32)
+        for row in table(1, 1, 8)
+        if row.ours in like
+        for name, shape in zip(row.theirs, row.rule.theirs(like[row.ours].shape), strict=True)
+    }
+
+
+def test_a_state_dict_of_edm_says_itself_what_it_is(tmp_path, sde_jax):
+    write_safetensors(tmp_path / "edm.safetensors", edm_state(), {})
+    arguments = ("convert", "--checkpoint", tmp_path / "edm.safetensors", "--workdir", tmp_path / "run")
+    facts = json.loads(sde_jax(*arguments, "--config.data.path=mine.zip", "--json").done().out)
+    assert facts["network"] == "NCSNpp"
+    assert facts["shape"] == [8, 8, 3]
+    model = load(Workdir(tmp_path / "run"), data_mesh())
+    assert isinstance(model.sde, EDMPath)
+    assert model.record.experiment.data.path == "mine.zip"
+    _, _, denoise = load_edm(tmp_path / "edm.safetensors")
+    x = jax.random.normal(jax.random.key(0), (8, 8, 3))
+    np.testing.assert_allclose(model.denoise(x, 0.01), denoise(x, 0.01), rtol=1e-5, atol=1e-5)
+
+
+def test_weights_that_say_nothing_of_their_network_need_a_config(golden, tmp_path, sde_jax):
+    arguments = ("convert", "--checkpoint", golden / CHECKPOINT, "--workdir", tmp_path / "run")
+    assert "expected --config" in sde_jax(*arguments).problems[0]

@@ -8,9 +8,10 @@ from flax import nnx
 
 from sde_jax.checkpoints import FlaxLayout, to_params
 from sde_jax.errors import InputError
-from sde_jax.nn import ChannelMoments, Compute, WideResNet, abstract, activations
+from sde_jax.nn import Compute, abstract, activations
+from sde_jax.nn.classifiers import ChannelMoments, WideResNet
+from sde_jax.nn.classifiers.wide_resnet import _Block, _conv, _logits, _standardized
 from sde_jax.nn.norms import GroupNorm
-from sde_jax.nn.wide_resnet import _Block, _conv, _logits, _standardized
 
 SMALL = WideResNet(blocks_per_group=2, widening=1)
 PLAIN = WideResNet(blocks_per_group=2, widening=1, moments=ChannelMoments((0.0,) * 3, (1.0,) * 3))

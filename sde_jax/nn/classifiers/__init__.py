@@ -1,0 +1,4 @@
+"""Networks that return logits; they are built and made functional like those that return the shape of x."""
+
+from sde_jax.nn.classifiers.wide_resnet import ChannelMoments as ChannelMoments
+from sde_jax.nn.classifiers.wide_resnet import WideResNet as WideResNet
