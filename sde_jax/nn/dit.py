@@ -11,7 +11,7 @@ from jaxtyping import Float
 from sde_jax.errors import InputError, whole
 from sde_jax.nn.condition import Condition, Unconditional
 from sde_jax.nn.embeddings import positional
-from sde_jax.nn.forward import Forward
+from sde_jax.nn.forward import Forward, require_example
 from sde_jax.nn.layers import as_input, silent
 from sde_jax.typing import Array, Key
 
@@ -86,11 +86,7 @@ class DiTNetwork(nnx.Module):
         forward: Forward | None = None,
     ) -> Float[Array, "h w c"]:
         """Return the output for one image `x` at the scalar label `noise`."""
-        if x.shape != self.shape or jnp.ndim(noise) != 0:
-            raise InputError(
-                f"DiT: called with shapes {x.shape} and {jnp.shape(noise)}: expected one example {self.shape} and a "
-                "scalar label; lift the call over a batch with jax.vmap"
-            )
+        require_example(x, noise, self.shape)
         forward = forward or Forward()
         label = jax.nn.swish(self.embedding_in(positional(noise, FREQUENCIES)))
         c = (self.embedding_out(label) + self.conditioning.embed(condition)).astype(x.dtype)

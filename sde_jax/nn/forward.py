@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 
+from sde_jax.errors import InputError
 from sde_jax.nn.compute import Compute
 from sde_jax.typing import Array, Key
 
@@ -33,3 +35,12 @@ class Forward:
         if self._activations is not None:
             self._activations[name] = h
         return h
+
+
+def require_example(x: Array, noise: Array, shape: tuple[int, ...]) -> None:
+    """Raise `InputError` unless a network is given one example of its shape, and a scalar label."""
+    if jnp.shape(x) != shape or jnp.ndim(noise):
+        raise InputError(
+            f"called with shapes {jnp.shape(x)} and {jnp.shape(noise)}, expected one example {shape} and a scalar "
+            "label; lift the call over a batch with jax.vmap"
+        )

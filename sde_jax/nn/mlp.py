@@ -10,7 +10,7 @@ from flax import nnx
 from sde_jax.errors import InputError
 from sde_jax.nn.condition import Condition, Unconditional
 from sde_jax.nn.embeddings import positional
-from sde_jax.nn.forward import Forward
+from sde_jax.nn.forward import Forward, require_example
 from sde_jax.nn.layers import as_input, silent
 from sde_jax.typing import Array, Key
 
@@ -64,7 +64,7 @@ class _Block(nnx.Module):
 
 class _ResidualMLP(nnx.Module):
     def __init__(self, config: MLP, shape: tuple[int, ...], rngs: nnx.Rngs):
-        size = math.prod(shape)
+        self.shape, size = tuple(shape), math.prod(shape)
         self.conditioning = config.condition.conditioning(shape, EMBEDDING, rngs=rngs)
         joined = math.prod(shape[:-1]) * (shape[-1] + self.conditioning.channels)
         self.entry = nnx.Linear(joined, config.width, promote_dtype=as_input, rngs=rngs)
@@ -76,6 +76,7 @@ class _ResidualMLP(nnx.Module):
     def __call__(
         self, x: Array, noise: Array, *, condition: Array | None = None, forward: Forward | None = None
     ) -> Array:
+        require_example(x, noise, self.shape)
         forward = forward or Forward()
         embedding = positional(noise, EMBEDDING) + self.conditioning.embed(condition)
         embedding = jax.nn.swish(self.embedding(embedding)).astype(x.dtype)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from sde_jax.errors import InputError, whole
 from sde_jax.nn.condition import Conditioning
-from sde_jax.nn.forward import Forward
+from sde_jax.nn.forward import Forward, require_example
 from sde_jax.nn.refine_blocks import Kit, RefineBlock, ResidualBlock, Stage, refine_conv
 from sde_jax.nn.scale import OutputScale
 from sde_jax.typing import Array
@@ -64,11 +64,7 @@ class RefineNet(nnx.Module):
         forward: Forward | None = None,
     ) -> Float[Array, "h w c"]:
         """Return the output for one image `x` at the label `noise`."""
-        if x.shape != self.shape or jnp.ndim(noise) != 0:
-            raise InputError(
-                f"called with shapes {x.shape} and {jnp.shape(noise)}, expected one example {self.shape} and "
-                "a scalar label; lift the call over a batch with jax.vmap"
-            )
+        require_example(x, noise, self.shape)
         forward = forward or Forward()
         Conditioning().embed(condition)
         index = jnp.round(noise)

@@ -12,7 +12,7 @@ from sde_jax.nn.attention import AttnBlock
 from sde_jax.nn.blocks import BlockType, Style
 from sde_jax.nn.condition import Condition
 from sde_jax.nn.embeddings import Embedding
-from sde_jax.nn.forward import Forward
+from sde_jax.nn.forward import Forward, require_example
 from sde_jax.nn.layers import conv3x3, dense
 from sde_jax.nn.pyramid import InputPyramid, OutputPyramid
 from sde_jax.nn.scale import OutputScale
@@ -86,11 +86,7 @@ class UNet(nnx.Module):
         forward: Forward | None = None,
     ) -> Float[Array, "h w c"]:
         """Return the output for one image `x` at the scalar label `noise`."""
-        if x.shape != self.shape or jnp.ndim(noise):
-            raise InputError(
-                f"called with shapes {x.shape} and {jnp.shape(noise)}, expected one example {self.shape} and "
-                "a scalar label; lift the call over a batch with jax.vmap"
-            )
+        require_example(x, noise, self.shape)
         forward = forward or Forward()
         embedding = self._embed(noise, condition, x.dtype)
         x = x if self.centered else 2 * x - 1

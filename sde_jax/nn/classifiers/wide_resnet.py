@@ -14,7 +14,7 @@ from jaxtyping import Float
 from sde_jax.errors import InputError, whole
 from sde_jax.nn.condition import Conditioning
 from sde_jax.nn.embeddings import Fourier
-from sde_jax.nn.forward import Forward
+from sde_jax.nn.forward import Forward, require_example
 from sde_jax.nn.layers import as_input
 from sde_jax.nn.norms import GroupNorm
 from sde_jax.nn.resample import downsample_mean
@@ -148,11 +148,7 @@ class _WideResNet(nnx.Module):
         condition: Array | None = None,
         forward: Forward | None = None,
     ) -> Float[Array, " classes"]:
-        if x.shape != self.shape or jnp.ndim(noise) != 0:
-            raise InputError(
-                f"called with shapes {x.shape} and {jnp.shape(noise)}, expected one example {self.shape} and "
-                "a scalar sigma; lift the call over a batch with jax.vmap"
-            )
+        require_example(x, noise, self.shape)
         Conditioning().embed(condition)
         forward = forward or Forward()
         embedding = self.embedding_in(self.fourier(noise))  # type: ignore[operator]
