@@ -11,7 +11,7 @@ class Architecture(Protocol):
     The module it builds is called as `module(x, noise, *, condition=None, forward=Forward())` with one example `x` of
     `shape` (no batch axis: `jax.vmap` lifts it), the scalar noise label `noise` (c_noise of the parameterisation) and
     what the example is conditioned on, None for nothing (condition.py); it returns an array of `shape`. Its layers
-    compute in the dtype of `x`, its blocks run through `forward` (forward.py).
+    take the dtype of their products from `layers.operands`, its blocks run through `forward` (forward.py).
     """
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> nnx.Module:

@@ -1,11 +1,10 @@
 """Attention between the pixels of an image."""
 
-import jax
 from flax import nnx
 from jaxtyping import Float
 
 from sde_jax.nn.blocks import Style, skip_sum
-from sde_jax.nn.layers import dense
+from sde_jax.nn.layers import attention, dense
 from sde_jax.typing import Array, Key
 
 
@@ -28,5 +27,5 @@ class AttnBlock(nnx.Module):
     def __call__(self, x: Float[Array, "h w c"], *, key: Key | None = None) -> Float[Array, "h w c"]:
         """Return the image with every pixel informed by all others."""
         h = self.norm(x).reshape(-1, 1, x.shape[-1])  # dot_product_attention wants [pixels, heads, channels]
-        h = jax.nn.dot_product_attention(self.query(h), self.key(h), self.value(h))
+        h = attention(self.query(h), self.key(h), self.value(h), self.query.dtype)
         return skip_sum(x, self.out(h).reshape(x.shape), rescale=self.skip_rescale)

@@ -55,9 +55,9 @@ def _is_product(primitive: Any, *_: Any, **__: Any) -> bool:
 class Compute:
     """How a network is computed.
 
-    bfloat16: inputs and activations in bfloat16; parameters, their gradients and averages, the moments of norms, the
-    noise label's embedding and the network's output stay float32 (Micikevicius et al. 2018; bfloat16 needs no scaling
-    of the loss). rematerialization: what the backward pass keeps.
+    bfloat16: products, of convolutions, dense layers and attention, take and return bfloat16; sums, norms, activations,
+    parameters, their gradients and averages stay float32 (Micikevicius et al. 2018; bfloat16 needs no scaling of the
+    loss). rematerialization: what the backward pass keeps; with `KeepProducts` half of what it keeps in float32.
     """
 
     bfloat16: bool = False

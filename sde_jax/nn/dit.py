@@ -12,7 +12,7 @@ from sde_jax.errors import InputError, whole
 from sde_jax.nn.condition import Condition, Unconditional
 from sde_jax.nn.embeddings import positional
 from sde_jax.nn.forward import Forward, require_example
-from sde_jax.nn.layers import as_input, silent
+from sde_jax.nn.layers import attention, operands, silent
 from sde_jax.typing import Array, Key
 
 FREQUENCIES = 256
@@ -89,7 +89,7 @@ class DiTNetwork(nnx.Module):
         require_example(x, noise, self.shape)
         forward = forward or Forward()
         label = jax.nn.swish(self.embedding_in(positional(noise, FREQUENCIES)))
-        c = (self.embedding_out(label) + self.conditioning.embed(condition)).astype(x.dtype)
+        c = self.embedding_out(label) + self.conditioning.embed(condition)
         grid = (self.shape[0] // self.patch, self.shape[1] // self.patch)
         h = self.entry(patches(self.conditioning.join(x, condition), self.patch))
         h = h + jnp.asarray(places(*grid, h.shape[-1]), h.dtype)
@@ -117,7 +117,7 @@ class _Block(nnx.Module):
 
     def _attention(self, h: Array) -> Array:
         q, k, v = jnp.moveaxis(self.attention_in(h).reshape(len(h), 3, self.heads, -1), 1, 0)
-        return self.attention_out(jax.nn.dot_product_attention(q, k, v).reshape(h.shape))
+        return self.attention_out(attention(q, k, v, self.attention_in.dtype).reshape(h.shape))
 
     def _dropped(self, h: Array, key: Key | None) -> Array:
         return self.dropout(h, deterministic=key is None, rngs=key)
@@ -144,11 +144,11 @@ def places(rows: int, columns: int, features: int) -> Float[np.ndarray, "n d"]:
 
 
 def _modulated(h: Array, shift: Array, scale: Array) -> Array:
-    centred = h.astype(jnp.float32) - jnp.mean(h, axis=-1, keepdims=True, dtype=jnp.float32)
+    centred = h - jnp.mean(h, axis=-1, keepdims=True)
     normal = centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=-1, keepdims=True) + 1e-6)
-    return normal.astype(h.dtype) * (1 + scale) + shift
+    return normal * (1 + scale) + shift
 
 
 def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
     xavier = nnx.initializers.xavier_uniform()
-    return nnx.Linear(inputs, outputs, kernel_init=xavier, promote_dtype=as_input, rngs=rngs)
+    return nnx.Linear(inputs, outputs, kernel_init=xavier, promote_dtype=operands, rngs=rngs)

@@ -65,11 +65,13 @@ def conv_downsample(
 
 
 def _convolved(x: Array, kernel: Array, *, padding: int = 0, spread: int = 1, stride: int = 1) -> Array:
-    return jax.lax.conv_general_dilated(
-        x[None],
-        kernel.astype(x.dtype),
+    """Return the correlation, in the dtype of x from a product in that of the kernel."""
+    y = jax.lax.conv_general_dilated(
+        x.astype(kernel.dtype)[None],
+        kernel,
         (stride, stride),
         [(padding, padding)] * 2,
         lhs_dilation=(spread, spread),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )[0]
+    )
+    return y[0].astype(x.dtype)

@@ -10,6 +10,7 @@ from sde_jax.errors import InputError
 from sde_jax.nn.architecture import Architecture
 from sde_jax.nn.compute import Compute
 from sde_jax.nn.forward import Forward
+from sde_jax.nn.layers import set_products
 from sde_jax.typing import Array, Key, Params
 
 Apply = Callable[..., Array]
@@ -64,13 +65,9 @@ def _split(model: nnx.Module, compute: Compute) -> tuple[Callable[..., Array], P
         named: dict[str, Array] | None,
     ) -> Array:
         network = nnx.merge(graph, nnx.State(params))  # type: ignore[arg-type]
-        y = network(
-            x.astype(jnp.bfloat16) if compute.bfloat16 else x,
-            noise,
-            condition=condition,
-            forward=Forward(key, compute, named),
-        )
-        return y.astype(x.dtype)
+        if compute.bfloat16:
+            set_products(network, jnp.bfloat16)
+        return network(x, noise, condition=condition, forward=Forward(key, compute, named))
 
     return evaluate, nnx.to_pure_dict(params)
 

@@ -11,7 +11,7 @@ from sde_jax.errors import InputError
 from sde_jax.nn.condition import Condition, Unconditional
 from sde_jax.nn.embeddings import positional
 from sde_jax.nn.forward import Forward, require_example
-from sde_jax.nn.layers import as_input, silent
+from sde_jax.nn.layers import operands, silent
 from sde_jax.typing import Array, Key
 
 
@@ -50,8 +50,8 @@ EMBEDDING = 128
 
 class _Block(nnx.Module):
     def __init__(self, width: int, dropout: float, rngs: nnx.Rngs):
-        self.norm = nnx.RMSNorm(width, promote_dtype=as_input, rngs=rngs)
-        self.inner = nnx.Linear(width, width, promote_dtype=as_input, rngs=rngs)
+        self.norm = nnx.RMSNorm(width, rngs=rngs)
+        self.inner = nnx.Linear(width, width, promote_dtype=operands, rngs=rngs)
         self.modulation = silent(EMBEDDING, 2 * width, rngs)
         self.dropout = nnx.Dropout(dropout)
         self.outer = silent(width, width, rngs)
@@ -67,10 +67,10 @@ class _ResidualMLP(nnx.Module):
         self.shape, size = tuple(shape), math.prod(shape)
         self.conditioning = config.condition.conditioning(shape, EMBEDDING, rngs=rngs)
         joined = math.prod(shape[:-1]) * (shape[-1] + self.conditioning.channels)
-        self.entry = nnx.Linear(joined, config.width, promote_dtype=as_input, rngs=rngs)
+        self.entry = nnx.Linear(joined, config.width, promote_dtype=operands, rngs=rngs)
         self.embedding = nnx.Linear(EMBEDDING, EMBEDDING, rngs=rngs)
         self.blocks = nnx.List([_Block(config.width, config.dropout, rngs) for _ in range(config.depth)])
-        self.norm = nnx.RMSNorm(config.width, promote_dtype=as_input, rngs=rngs)
+        self.norm = nnx.RMSNorm(config.width, rngs=rngs)
         self.exit = silent(config.width, size, rngs)
 
     def __call__(
@@ -79,7 +79,7 @@ class _ResidualMLP(nnx.Module):
         require_example(x, noise, self.shape)
         forward = forward or Forward()
         embedding = positional(noise, EMBEDDING) + self.conditioning.embed(condition)
-        embedding = jax.nn.swish(self.embedding(embedding)).astype(x.dtype)
+        embedding = jax.nn.swish(self.embedding(embedding))
         h = self.entry(self.conditioning.join(x, condition).reshape(-1))
         for i, block in enumerate(self.blocks):
             h = forward(f"blocks.{i}", block, h, embedding)

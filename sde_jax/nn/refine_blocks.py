@@ -12,7 +12,7 @@ from flax import nnx
 
 from sde_jax.nn.activation import Activation
 from sde_jax.nn.interpolation import Interpolation
-from sde_jax.nn.layers import as_input
+from sde_jax.nn.layers import operands
 from sde_jax.nn.resample import downsample_mean
 from sde_jax.typing import Array, Key
 
@@ -57,7 +57,7 @@ def refine_conv(inputs: int, outputs: int, *, dilation: int = 1, use_bias: bool 
         use_bias=use_bias,
         kernel_init=_uniform(9 * inputs),
         bias_init=_uniform(9 * inputs),
-        promote_dtype=as_input,
+        promote_dtype=operands,
         rngs=rngs,
     )
 
@@ -114,7 +114,7 @@ class ResidualBlock(nnx.Module):
 
 def _pooled(inputs: int, outputs: int, size: int, kit: Kit) -> nnx.Conv:
     """Return the convolution before a mean, which starts with variance 1 / fan in and without bias."""
-    return nnx.Conv(inputs, outputs, (size, size), promote_dtype=as_input, rngs=kit.rngs)
+    return nnx.Conv(inputs, outputs, (size, size), promote_dtype=operands, rngs=kit.rngs)
 
 
 class ResidualConvs(nnx.Module):

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from sde_jax.errors import InputError
 from sde_jax.nn import fir
-from sde_jax.nn.layers import conv3x3, variance_scaling
+from sde_jax.nn.layers import conv3x3, operands, variance_scaling
 from sde_jax.typing import Array, Key
 
 Resample = Callable[[Array], Array]
@@ -120,12 +120,14 @@ class FilteredConv(nnx.Module):
     def __init__(self, operation: Callable[..., Array], inputs: int, outputs: int, taps: fir.Filter, *, rngs: nnx.Rngs):
         self.operation = operation
         self.taps = taps
+        self.promote_dtype, self.dtype = operands, None  # as a layer of Flax's
         self.kernel = nnx.Param(variance_scaling(1.0)(rngs.params(), (3, 3, inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, x: Array) -> Array:
         """Return the image at its other resolution."""
-        return self.operation(x, self.kernel[...], self.taps) + self.bias[...].astype(x.dtype)
+        kernel = jnp.asarray(self.kernel[...], self.dtype or x.dtype)
+        return self.operation(x, kernel, self.taps) + self.bias[...]
 
 
 class Change(nnx.Module):

@@ -88,7 +88,7 @@ class UNet(nnx.Module):
         """Return the output for one image `x` at the scalar label `noise`."""
         require_example(x, noise, self.shape)
         forward = forward or Forward()
-        embedding = self._embed(noise, condition, x.dtype)
+        embedding = self._embed(noise, condition)
         x = x if self.centered else 2 * x - 1
         kept = self._encode(x, self.conditioning.join(x, condition), embedding, forward)
         h = kept[-1]
@@ -97,12 +97,12 @@ class UNet(nnx.Module):
         pyramid, h = self._decode(h, kept, embedding, forward)
         return self.scale.divide(self.finish(pyramid, h), noise)
 
-    def _embed(self, noise: Array, condition: Array | None, dtype: Any) -> Array | None:
+    def _embed(self, noise: Array, condition: Array | None) -> Array | None:
         condition_features = self.conditioning.embed(condition)
         if self.embedding_in is None or self.embedding_out is None:
             return None
         features = self.noise_features(noise) + condition_features
-        return self.embedding_out(self.activate(self.embedding_in(features))).astype(dtype)
+        return self.embedding_out(self.activate(self.embedding_in(features)))
 
     def _encode(self, x: Array, joined: Array, embedding: Array | None, forward: Forward) -> list[Array]:
         pyramid, kept = x, [self.conv_in(joined)]

@@ -103,9 +103,10 @@ def test_bfloat16_is_within_two_percent_of_float32_and_its_gradients_are_float32
     gradient = jax.eval_shape(jax.grad(lambda p: jnp.sum(half(p, X, NOISE))), params)
     assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
     program = str(jax.make_jaxpr(half)(params, X, NOISE))
-    assert "bf16" in program
-    products = [line for line in program.splitlines() if "conv_general_dilated[" in line]
-    assert all("bf16" in line for line in products)
+    products = [line for line in program.splitlines() if "dot_general[" in line or "conv_general_dilated[" in line]
+    single = [line for line in products if "bf16" not in line]
+    ends = 4  # the first layer, the noise label's two, and the sums of attention's logits
+    assert 0 < len(single) <= ends < len(products)
 
 
 NARROW = MLP(width=8, depth=1)

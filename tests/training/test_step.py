@@ -178,3 +178,18 @@ def test_the_gradient_on_eight_devices_is_that_on_one():
     assert size > 0.1
     assert gradients < 1e-6
     assert losses < 1e-6
+
+
+def test_a_step_in_bfloat16_keeps_parameters_averages_and_moments_in_float32():
+    apply, params = nn.initialized(nn.MLP(width=8, depth=1), SHAPE, 0, nn.Compute(bfloat16=True))
+    optimizer, mesh = Adam(warmup=1).transformation(), data_mesh()
+    loss = batch_loss(apply, VP(), Objective(), Quantization(17))
+    state = jax.device_put(TrainState.create(params, optimizer), replicated(mesh))
+    batch, before = place(BATCHES[0], mesh), np.array(params["exit"]["kernel"])
+    assert "bf16" in str(jax.make_jaxpr(loss)(params, jax.random.key(0), batch))
+    after, metrics = make_step(loss, optimizer, ExponentialAverage(), 3, mesh)(state, batch)
+    kept = [leaf.dtype for leaf in jax.tree.leaves(after) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    assert set(kept) == {jnp.dtype("float32")}
+    assert np.isfinite(metrics.loss)
+    # the first rate is 2e-4, which bfloat16 would lose beside a weight of 1
+    assert 0 < np.abs(after.params["exit"]["kernel"] - before).max() <= 2.1e-4

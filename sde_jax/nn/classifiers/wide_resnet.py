@@ -15,7 +15,7 @@ from sde_jax.errors import InputError, whole
 from sde_jax.nn.condition import Conditioning
 from sde_jax.nn.embeddings import Fourier
 from sde_jax.nn.forward import Forward, require_example
-from sde_jax.nn.layers import as_input
+from sde_jax.nn.layers import operands
 from sde_jax.nn.norms import GroupNorm
 from sde_jax.nn.resample import downsample_mean
 from sde_jax.typing import Array, Key
@@ -82,7 +82,7 @@ def _kernel(key: Key, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
 
 
 def _conv(inputs: int, outputs: int, *, stride: int = 1, rngs: nnx.Rngs) -> nnx.Conv:
-    kernel = {"strides": stride, "use_bias": False, "kernel_init": _kernel, "promote_dtype": as_input}
+    kernel = {"strides": stride, "use_bias": False, "kernel_init": _kernel, "promote_dtype": operands}
     return nnx.Conv(inputs, outputs, (3, 3), rngs=rngs, **kernel)  # type: ignore[arg-type]
 
 
@@ -92,7 +92,7 @@ def _bounded(key: Key, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
 
 def _logits(inputs: int, classes: int, *, rngs: nnx.Rngs) -> nnx.Linear:
     """Return the last layer, whose weights start uniform in +-1 / sqrt(classes)."""
-    return nnx.Linear(inputs, classes, kernel_init=_bounded, promote_dtype=as_input, rngs=rngs)
+    return nnx.Linear(inputs, classes, kernel_init=_bounded, promote_dtype=operands, rngs=rngs)
 
 
 class _Norm(GroupNorm):
@@ -115,7 +115,7 @@ class _Block(nnx.Module):
         self.activated, self.halves, self.more = activated, stride == 2, outputs - inputs
         self.norm_in = _Norm(inputs)
         self.conv_in = _conv(inputs, outputs, stride=stride, rngs=rngs)
-        self.embedding = nnx.Linear(EMBEDDING, outputs, promote_dtype=as_input, rngs=rngs)
+        self.embedding = nnx.Linear(EMBEDDING, outputs, promote_dtype=operands, rngs=rngs)
         self.norm_out = _Norm(outputs)
         self.conv_out = _conv(outputs, outputs, rngs=rngs)
 
@@ -152,7 +152,7 @@ class _WideResNet(nnx.Module):
         Conditioning().embed(condition)
         forward = forward or Forward()
         embedding = self.embedding_in(self.fourier(noise))  # type: ignore[operator]
-        embedding = self.embedding_out(jax.nn.swish(embedding)).astype(x.dtype)
+        embedding = self.embedding_out(jax.nn.swish(embedding))
         h = self.conv_in(_standardized(x, self.moments))
         for i, group in enumerate(self.groups):
             for j, block in enumerate(group):
