@@ -69,6 +69,7 @@ def shape_of(path: Path) -> tuple[int, int, int]:
     return height, width, 1 if path.stem == "digits_vp" else 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [pytest.param(path, marks=[] if name_of(path) in QUICK else pytest.mark.slow) for path in CONFIGS],
@@ -147,6 +148,7 @@ KINDS = {
 """One of every kind: what shrinks it, and the evaluations of two steps of its sampler."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in KINDS]
 )

@@ -27,6 +27,7 @@ def test_a_models_denoiser_is_that_of_its_own_parameters(model):
     np.testing.assert_array_equal(model.denoiser(-0.25)(x, 0.3), jnp.full_like(x, -0.25))
 
 
+@pytest.mark.slow
 def test_a_model_draws_with_its_path_its_denoiser_and_the_samplers_grid(model):
     keys, sampler = jax.random.split(jax.random.key(0), 3), model.samplers["ddim"]
     drawn = model.sample(keys, sampler, frames=2)

@@ -61,6 +61,7 @@ def test_every_method_keeps_to_its_tolerance(method):
     np.testing.assert_allclose(flow.values, [[np.exp(-1)]], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_derivative_of_a_solution_is_that_of_its_closed_form_in_both_modes():
     tolerance = sj.Tolerance(1e-9, 1e-9, max_steps=64)
 

@@ -178,6 +178,7 @@ def test_a_sampler_that_is_not_what_it_claims_is_refused(solver, order, reason):
         check_solver(solver, order)
 
 
+@pytest.mark.slow
 def test_the_moments_of_a_sampler_are_those_of_many_samples():
     # two draws a step, keys split and folded within a scan: nothing about the use of keys is assumed
     sde, mean, covariance = sj.VP(), np.array([0.5, -1.0]), np.array([[0.4, 0.1], [0.1, 0.2]])

@@ -54,6 +54,7 @@ def test_the_numbers_are_shown_as_a_table_without_json(run, sde_jax):
     assert (lines["sampler"], lines["num_samples"]) == ("pc", "2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pc", "ode"])
 def test_sample_i_depends_neither_on_the_number_of_samples_nor_on_the_batch(name, run, tmp_path):
     for stem, count, batch_size in (("whole", 4, 64), ("split", 3, 2), ("fewer", 2, 64)):

@@ -74,7 +74,8 @@ def test_a_run_that_is_done_is_left_as_it_is(run, sde_jax, contents):
 
 def test_the_resolved_config_stands_beside_and_inside_the_checkpoints(trained):
     record = json.loads((trained / "config.json").read_text())
-    assert record["experiment"]["network"] == {"type": "MLP", "width": 16, "depth": 1, "dropout": 0.0}
+    network = {"type": "MLP", "width": 16, "depth": 1, "dropout": 0.0, "condition": {"type": "Unconditional"}}
+    assert record["experiment"]["network"] == network
     assert (record["shape"], record["levels"]) == ([8, 8, 1], 17)
     inside = json.loads((trained / "checkpoints" / "12" / "record" / "metadata").read_text())
     assert inside == {"run": record, "data_position": 12 * 16}

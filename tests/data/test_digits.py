@@ -91,6 +91,7 @@ def test_nothing_is_printed_and_no_network_is_touched(tmp_path):
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_processes_that_prepare_at_once_all_succeed(tmp_path):
     code = "import sys; from sde_jax.data import Digits; print(len(Digits(sys.argv[1]).open().train))"
     running = [

@@ -195,6 +195,7 @@ def test_a_deflated_trace_with_as_many_probes_as_numbers_is_the_exact_likelihood
     assert result.standard_error < 1e-6
 
 
+@pytest.mark.slow
 def test_the_derivatives_of_a_likelihood_are_those_of_its_closed_form():
     sde, x, parameters = sj.VP(), np.array([0.2, -0.4]), (np.array([0.5, -1.0]), 0.4)
 

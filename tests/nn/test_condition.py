@@ -40,6 +40,7 @@ def test_the_null_token_is_no_condition_and_can_be_chosen_within_a_program(netwo
         np.testing.assert_allclose(run(jnp.where(drop, null, given)), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_is_partly_given_is_heard_as_far_as_it_is_given(network):
     run, condition = network
     if isinstance(condition, ClassLabel):

@@ -63,6 +63,7 @@ def gradients(model, compute, key=None):
     return jax.jit(jax.value_and_grad(lambda p: jnp.sum(apply(p, X, NOISE, key=key) ** 2)))(params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [KeepProducts(), KeepBlocks()])
 def test_rematerialization_changes_neither_values_nor_gradients_nor_dropout(keep):
     key, model = jax.random.key(3), dataclasses.replace(SMALLEST, dropout=0.1).build(SHAPE, rngs=nnx.Rngs(0))

@@ -31,6 +31,7 @@ def relative_error(ours, theirs):
     return np.abs(np.asarray(ours) - np.asarray(theirs)).max() / np.abs(theirs).max()
 
 
+@pytest.mark.slow
 def test_vmap_equals_a_loop_and_jit_equals_no_jit(network, batch):
     apply, params = network
     loop = np.stack([apply(params, x, noise) for x, noise in zip(*batch, strict=True)])

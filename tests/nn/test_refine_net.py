@@ -40,6 +40,7 @@ def relative_error(ours, theirs):
     return np.abs(np.asarray(ours) - np.asarray(theirs)).max() / np.abs(theirs).max()
 
 
+@pytest.mark.slow
 def test_output_and_gradient_are_those_of_the_official_network_at_labels_that_need_rounding(official):
     apply, params, recorded = official
 

@@ -54,6 +54,7 @@ def test_times_uniform_in_log_snr_have_one_in_every_stratum_of_it(sde):
     assert_one_a_stratum(np.asarray((jax.vmap(jax.vmap(sde.log_snr))(t) - low) / (high - low)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sde", PATHS, ids=name)
 def test_likelihood_weights_at_uniform_times_and_simple_ones_at_uniform_log_snr_are_one_integral(sde):
     # For data N(0, c) the squared error of the noise at its minimum is c / (c + s^2), s = exp(-lambda), and

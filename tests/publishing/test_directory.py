@@ -51,6 +51,7 @@ def with_params(model, change):
     return dataclasses.replace(model, params=jax.tree.map(change, model.params))
 
 
+@pytest.mark.slow
 def test_a_model_comes_back_bit_for_bit_and_computes_the_same(any_model, tmp_path):
     publishing.save(tmp_path / "model", any_model)
     loaded = publishing.load(str(tmp_path / "model"))

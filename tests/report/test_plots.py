@@ -65,6 +65,7 @@ def test_a_diagram_has_the_size_asked_for_and_refers_to_nothing_outside(name, wi
     assert not re.findall(r"url\((?!#)", svg)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIAGRAMS)
 def test_a_diagram_depends_on_its_arguments_alone(name):
     before = dict(matplotlib.rcParams)

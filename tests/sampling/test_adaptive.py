@@ -53,6 +53,7 @@ def test_the_probability_flow_of_a_mixture_in_one_dimension_keeps_every_quantile
         np.testing.assert_allclose(quantile(end[0], 0.01), quantile(start[0], 1.0), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("churn", [0.5, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_the_adaptive_reverse_sde_has_the_moments_of_the_data(churn):
     sde, n, end = sj.VP(), 1000, 0.01
@@ -80,6 +81,7 @@ def test_a_tolerance_out_of_reach_raises_instead_of_returning_samples(solver):
 
 
 # of ShARK, the method unless given, also in test_loop.py
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method", [pytest.param(ode.ShARK(), marks=pytest.mark.slow), ode.SRA1(), ode.SPaRK()], ids=name
 )

@@ -94,6 +94,7 @@ EXACT_AT_ONCE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", EXACT_AT_ONCE, ids=str)
 def test_from_no_signal_to_no_noise_a_known_example_is_found_exactly(solver):
     # alpha = 0 at t = 1 and sigma = 0 at t = 0: both steps over which lambda is infinite
@@ -122,6 +123,7 @@ def test_samples_are_differentiable_even_through_steps_that_are_infinite_in_log_
     np.testing.assert_allclose(jax.jit(jax.grad(size))(mean) @ along, (above - below) / (2 * length), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("solver", "calls"),
     [
@@ -154,6 +156,7 @@ def test_evaluations_are_counted_as_they_are_made(solver, calls):
     assert samples.evaluations[0] == len(made) == calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [sj.DPMSolverMultistep, sj.DEIS, sj.IPNDM], ids=lambda build: build.__name__)
 def test_a_last_step_of_lower_order_is_ddims(build):
     sde, grid, x, key = sj.VP(), np.linspace(0.9, 0.1, 6), jnp.array([0.7, 0.1]), jax.random.key(0)
@@ -168,6 +171,7 @@ def test_a_last_step_of_lower_order_is_ddims(build):
     assert build(order=3, lower_order_final=True).convergence_order == 2
 
 
+@pytest.mark.slow
 def test_a_restart_leaves_the_marginal_at_its_lower_end_as_it_is():
     # exact moments: going up is the forward process, going down a solver of order 3
     sde, t = sj.VP(), 0.2

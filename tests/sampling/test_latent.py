@@ -53,6 +53,7 @@ def test_encoding_a_gaussian_is_affine_and_decoding_undoes_it(sde):
     assert np.all(more > 13)
 
 
+@pytest.mark.slow
 def test_a_temperature_scales_the_deviations_of_what_is_decoded():
     # On Gaussian data the flow is affine about the mean of p_1, so that scaling the prior's draw about its own mean
     # by sqrt(tau) scales the covariance of what is decoded by tau, and moves its mean by what the two means differ.
@@ -73,6 +74,7 @@ def test_a_temperature_scales_the_deviations_of_what_is_decoded():
         np.testing.assert_allclose(cold - decoded[0], 0.5 * (plain - decoded[0]), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_interpolation_turns_evenly_and_keeps_the_norm():
     a, b = jnp.array([[3.0, 0.0]]), jnp.array([[0.0, 3.0]])
     third = 3 * np.array([np.cos(np.pi / 6), np.sin(np.pi / 6)])

@@ -28,6 +28,7 @@ ALONE = [PC, sj.ProbabilityFlow(), sj.EDMHeun(churn=2.0)]
 SLOWLY = [pytest.param(solver, marks=pytest.mark.slow) for solver in (ROUGH, sj.UniPC(order=3), sj.Restart())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [*ALONE, *SLOWLY], ids=name)
 def test_a_sample_depends_on_its_key_alone(solver):
     draw = jax.jit(lambda keys: sj.sample(keys, solver, SDE, DENOISE, sj.grids.uniform(20), (2,)))

@@ -28,6 +28,7 @@ def mixture(sde):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sde", "predictor"), PAIRS, ids=name)
 def test_predictor_corrector_samples_a_mixture_in_its_proportions(sde, predictor):
     n, steps = 2000, 150

@@ -29,6 +29,7 @@ def formulas():
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if n == 0 else pytest.mark.slow) for n, name in enumerate(PAIRS)]
 )

@@ -19,6 +19,7 @@ PATHS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sde", PATHS)
 def test_mean_reverting_paths_obey_the_laws_of_a_gaussian_sde(sde):
     check_sde(sde)
@@ -88,6 +89,7 @@ def test_ancestral_samples_about_a_mean_are_those_about_zero_shifted():
     np.testing.assert_allclose(shifted - MEAN, still, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_every_solver_keeps_its_order_about_a_mean():
     check_solver(sj.EulerMaruyama(), order=1, sde=sj.MeanReverting(np.array([3.0, -2.0]), 0.5, ConstantReversion(0.1)))
 

@@ -42,6 +42,7 @@ def test_every_path_obeys_the_laws_of_a_gaussian_sde(path):
     check_sde(path, kinks=1 - np.geomspace(1e-5, 0.05, 10) if isinstance(path, sj.Cosine) else ())
 
 
+@pytest.mark.slow
 def test_a_path_of_ones_own_samples_scores_and_has_a_loss():
     sde = sj.Schedule(lambda t: jnp.log1p(-t), jnp.square)
     denoise = sj.exact.GaussianDenoiser(sde, 0.3, 0.04)

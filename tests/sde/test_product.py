@@ -22,6 +22,7 @@ def symmetric(tree):
     return {**tree, "edge": jnp.triu(tree["edge"]) + jnp.triu(tree["edge"], 1).T}
 
 
+@pytest.mark.slow
 def test_products_obey_the_laws_of_a_gaussian_sde():
     check_sde(sj.Product({**PARTS, "positive": (sj.Transformed(sj.VP(), sj.Log()), (2,))}))
 
@@ -64,6 +65,7 @@ def test_coupled_gaussian_arrays_are_sampled_with_their_coupling(solver):
     np.testing.assert_allclose(np.cov(x.T), covariance, atol=0.05)
 
 
+@pytest.mark.slow
 def test_projected_noise_keeps_symmetric_data_symmetric_all_the_way():
     sde = sj.Product({"edge": (sj.VP(), (3, 3))}, project=symmetric)
     # independent numbers of variance 1/4 above the diagonal and on it

@@ -108,6 +108,7 @@ def test_an_interrupted_loop_does_not_save_a_loss_that_is_not_finite():
     assert ("save", 7) not in diary.entries
 
 
+@pytest.mark.slow
 def test_on_gaussian_data_a_trained_network_reaches_the_loss_of_the_exact_denoiser():
     sde, quantization, mesh = VP(), Quantization(256), data_mesh()
     mean, covariance = np.array([0.5, -0.4]), np.array([[0.03, 0.027], [0.027, 0.03]])

@@ -158,6 +158,7 @@ def gradient_on(mesh) -> np.ndarray:
     return np.append(gradient, float(metrics.loss))
 
 
+@pytest.mark.slow
 def test_the_gradient_on_eight_devices_is_that_on_one():
     # Gradients, since Adam hides a factor; on a mesh of eight and on its first device, in one process of eight.
     program = (
