@@ -20,9 +20,9 @@ Apply = Callable[..., Array]
 def functional(model: nnx.Module, compute: Compute | None = None) -> tuple[Apply, Params]:
     """Split a network into `(apply, params)`.
 
-    `params` is a nested dictionary of float32 arrays. `apply(params, x, noise, *, condition=None, key=None)` evaluates
-    the network on one example `x` at the scalar noise label `noise`; `key=None` is deterministic, a key makes dropout
-    draw from it. The output has the dtype of `x`. Works under every JAX transformation.
+    `params` is a nested dictionary of float32 arrays; NumPy's will do. `apply(params, x, noise, *, condition=None,
+    key=None)` evaluates the network on one example `x` at the scalar noise label `noise`; `key=None` is deterministic,
+    a key makes dropout draw from it. The output has the dtype of `x`. Works under every JAX transformation.
     """
     evaluate, params = _split(model, compute or Compute())
 
@@ -64,7 +64,8 @@ def _split(model: nnx.Module, compute: Compute) -> tuple[Callable[..., Array], P
         key: Key | None,
         named: dict[str, Array] | None,
     ) -> Array:
-        network = nnx.merge(graph, nnx.State(params))  # type: ignore[arg-type]
+        # a row of a NumPy table cannot be looked up by a traced label
+        network = nnx.merge(graph, nnx.State(jax.tree.map(jnp.asarray, params)))  # type: ignore[arg-type]
         if compute.bfloat16:
             set_products(network, jnp.bfloat16)
         return network(x, noise, condition=condition, forward=Forward(key, compute, named))

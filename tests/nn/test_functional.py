@@ -9,6 +9,7 @@ from flax import nnx
 from sde_jax.errors import InputError
 from sde_jax.nn import (
     MLP,
+    ClassLabel,
     Compute,
     KeepAll,
     KeepBlocks,
@@ -126,6 +127,15 @@ def test_a_network_restored_from_its_parameters_is_the_network_and_splits_into_t
     before, *after = jax.jit(lambda p, q: (apply(p, x, NOISE), again(q, x, NOISE), model(x, NOISE)))(params, regained)
     for y in after:
         np.testing.assert_allclose(y, before, rtol=1e-6)
+
+
+def test_parameters_may_be_arrays_of_numpy_also_where_a_label_looks_them_up():
+    apply, params = initialized(dataclasses.replace(NARROW, condition=ClassLabel(3)), POINT, seed=0)
+    random, labels = np.random.default_rng(0), jnp.arange(4)
+    params = jax.tree.map(lambda p: random.normal(size=p.shape).astype(np.float32), params)
+    classes = jax.vmap(lambda p, label: apply(p, jnp.ones(2), NOISE, condition=label), (None, 0))
+    lifted = jax.jit(lambda labels: classes(params, labels))(labels)
+    np.testing.assert_allclose(lifted, jax.jit(classes)(params, labels), rtol=1e-6)
 
 
 def test_the_layers_of_a_restored_network_keep_their_order_and_may_be_numbered_in_text():
