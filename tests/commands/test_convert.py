@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -11,14 +12,16 @@ from sde_jax.checkpoints import (
     load_edm,
     official_model,
     official_weights,
+    read_checkpoint,
     read_official,
     write_safetensors,
 )
 from sde_jax.checkpoints.edm_table import table
+from sde_jax.commands.convert import edm_experiment, train_state
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.nn import NCSNpp, abstract
 from sde_jax.sde import EDMPath
-from sde_jax.training import data_mesh
+from sde_jax.training import Adam, data_mesh
 
 CHECKPOINT = "official_layout_ckpt_ncsnpp_ve.pth"
 
@@ -43,6 +46,24 @@ def test_an_official_checkpoint_becomes_a_run(golden, config, tmp_path, sde_jax)
     jax.tree.map(np.testing.assert_array_equal, model.params, weights.averages)
     (line,) = sde_jax("convert", *arguments).problems
     assert line == f"{tmp_path / 'run'}: holds a run already; choose another --workdir"
+
+
+def test_training_goes_on_where_the_official_adam_stopped(golden, config):
+    content = read_checkpoint(golden / CHECKPOINT)
+    official = official_model(json.loads(config.read_text()))
+    weights = official_weights(read_official(golden / CHECKPOINT), official.network, official.shape, CHECKPOINT)
+    rate, adam = 1e-3, Adam(learning_rate=1e-3, warmup=0, clip=0.0)
+    training = dataclasses.replace(edm_experiment().training, optimizer=adam)
+    experiment = dataclasses.replace(edm_experiment(), network=official.network, training=training)
+    state = train_state(weights, experiment)
+    gradient = jax.tree.map(np.ones_like, weights.params)
+    updates, _ = adam.transformation().update(gradient, state.optimizer, state.params)
+    # Kingma & Ba 2015, algorithm 1, of what the file says of its second array: PyTorch numbers the frozen first one too
+    slot = content["optimizer"]["state"][1]
+    t = int(slot["step"]) + 1
+    mean = (0.9 * slot["exp_avg"] + 0.1) / (1 - 0.9**t)
+    square = (0.999 * slot["exp_avg_sq"] + 0.001) / (1 - 0.999**t)
+    np.testing.assert_allclose(updates["embedding_in"]["kernel"], (-rate * mean / (square**0.5 + 1e-8)).T, rtol=1e-5)
 
 
 def colour_images(path):
