@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import ml_collections
+
+from sde_jax.codec import decode
 from sde_jax.errors import InputError
 from sde_jax.nn import (
     ELU,
@@ -69,42 +72,51 @@ class OfficialModel:
     data_range: tuple[float, float]
 
 
-def official_model(config: Mapping[str, Any]) -> OfficialModel:
+def official_model(config: Mapping[str, Any] | ml_collections.ConfigDict) -> OfficialModel:
     """Return the model of an official configuration (Song et al. 2021, their code), given as a plain mapping.
 
-    `config` is nested, {"model": {"nf": 128}}, or flat, {"model.nf": 128}; settings that say nothing of the model may
-    be there or not. Raises `InputError`, naming the entry, for one that is missing or that no official network has.
+    `config` is nested, {"model": {"nf": 128}}, flat, {"model.nf": 128}, or the official `ConfigDict` itself; settings
+    that say nothing of the model may be there or not. Raises `InputError`, naming the entry, for one that is missing,
+    of another type, or that no official network has.
     """
     values = Values(config)
-    size = values("data.image_size")
-    channels = values("data.num_channels", None) or values("data.channels", 3)
+    size = values("data.image_size", int)
+    channels = values("data.num_channels", int | None, None) or values("data.channels", int, 3)
     sde, parameterization = _process(values)
-    centered = values("data.centered")
+    centered = values("data.centered", bool)
     data_range = (-1.0, 1.0) if centered else (0.0, 1.0)
     return OfficialModel(sde, official_architecture(config), parameterization, (size, size, channels), data_range)
 
 
-def official_architecture(config: Mapping[str, Any]) -> Architecture:
+def official_architecture(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Architecture:
     """Return the network of an official configuration; raises `InputError` as `official_model` does."""
     values = Values(config)
     return values.choice("model.name", NETWORKS)(values)
 
 
 class Values:
-    """The entries of a configuration, by their dotted names."""
+    """The entries of a configuration, by their dotted names; raises `InputError` unless it is a mapping."""
 
-    def __init__(self, config: Mapping[str, Any]):
+    def __init__(self, config: Mapping[str, Any] | ml_collections.ConfigDict):
+        config = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config
+        if not isinstance(config, Mapping):
+            raise InputError(f"config is {config!r:.80}: expected the values of an official configuration, a mapping")
         self._flat = dict(_flattened(config))
 
-    def __call__(self, name: str, *default: Any) -> Any:
-        """Return an entry, or a default; raise `InputError` where there is neither."""
-        if name not in self._flat and not default:
-            raise InputError(f"config.{name}: missing; expected the values of an official configuration")
-        return self._flat.get(name, *default)
+    def __call__(self, name: str, kind: Any, *default: Any) -> Any:
+        """Return an entry of a type, or a default; raise `InputError` where it is of another, or there is neither."""
+        if name not in self._flat:
+            if not default:
+                raise InputError(f"config.{name}: missing; expected the values of an official configuration")
+            return default[0]
+        value, problems = decode(kind, self._flat[name], where=f"config.{name}")
+        if problems:
+            raise InputError("\n".join(problems))
+        return value
 
     def choice(self, name: str, choices: Mapping[str, Any], *default: Any) -> Any:
         """Return what an entry names; raise `InputError` where it names nothing known."""
-        value = self(name, *default)
+        value = self(name, Any, *default)
         known = {key.lower(): choice for key, choice in choices.items()}.get(str(value).lower())
         if known is None:
             raise InputError(f"config.{name} = {value!r}: expected one of {', '.join(choices)}")
@@ -122,10 +134,15 @@ def _flattened(config: Mapping[str, Any], where: str = "") -> Any:
 def _process(values: Values) -> tuple[GaussianPath, Parameterization]:
     """Return the path and what the network predicts on it: rows P1 to P4 of the official code's conventions."""
     # NCSN and NCSNv2 know levels alone; one official configuration says "continuous" of them all the same
-    continuous = values("training.continuous") and values("model.name") in ("ncsnpp", "ddpm")
-    levels = values("model.num_scales")
-    betas = (values("model.beta_min", 0.1), values("model.beta_max", 20.0))
-    sigmas = (values("model.sigma_min", 0.01), values("model.sigma_max", 50.0))
+    continuous = values("training.continuous", bool) and _is(values, "model.name", "ncsnpp", "ddpm")
+    if not continuous and _has_fourier_features(values):
+        raise InputError(
+            "config.model.embedding_type = 'fourier' takes the logarithm of labels, which config.training.continuous = "
+            "False numbers from 0: expected 'positional', or continuous = True"
+        )
+    levels = values("model.num_scales", int)
+    betas = (values("model.beta_min", float, 0.1), values("model.beta_max", float, 20.0))
+    sigmas = (values("model.sigma_min", float, 0.01), values("model.sigma_max", float, 50.0))
     scaled, table = ScaledTime(999.0), TableLabel()
     processes: dict[str, Callable[[], tuple[GaussianPath, Parameterization]]] = {
         "vpsde": lambda: (VP(*betas), Epsilon(scaled)) if continuous else (DDPM(*betas, levels), Epsilon(table)),
@@ -137,76 +154,84 @@ def _process(values: Values) -> tuple[GaussianPath, Parameterization]:
     return values.choice("training.sde", processes)()
 
 
+def _has_fourier_features(values: Values) -> bool:
+    return _is(values, "model.name", "ncsnpp") and _is(values, "model.embedding_type", "fourier")
+
+
+def _is(values: Values, name: str, *texts: str) -> bool:
+    return str(values(name, Any, "")).lower() in texts
+
+
 def _scale(values: Values) -> OutputScale:
-    if not values("model.scale_by_sigma"):
+    if not values("model.scale_by_sigma", bool):
         return Unscaled()
-    if values("model.embedding_type", "positional") == "fourier" and values("model.name") == "ncsnpp":
+    if _has_fourier_features(values):
         return BySigma()
-    return ByTable(values("model.sigma_min"), values("model.sigma_max"), values("model.num_scales"))
+    return ByTable(values("model.sigma_min", float), values("model.sigma_max", float), values("model.num_scales", int))
 
 
 def _ncsnpp(values: Values) -> NCSNpp:
-    with_conv = values("model.resamp_with_conv", True)
-    kernel = tuple(values("model.fir_kernel", (1, 3, 3, 1)))
+    with_conv = values("model.resamp_with_conv", bool, True)
+    kernel = values("model.fir_kernel", tuple[float, ...], (1, 3, 3, 1))
     combination = values.choice("model.progressive_combine", COMBINATIONS, "sum")
     blocks = {"biggan": BigGANBlock(), "ddpm": DDPMBlock(with_conv)}
     inputs = {"none": NoPyramid(), "input_skip": InputSkip(combination), "residual": InputResidual()}
     outputs = {"none": NoPyramid(), "output_skip": OutputSkip(), "residual": OutputResidual()}
-    embeddings = {"fourier": Fourier(values("model.fourier_scale", 16)), "positional": Positional()}
+    embeddings = {"fourier": Fourier(values("model.fourier_scale", float, 16)), "positional": Positional()}
     return NCSNpp(
-        features=values("model.nf"),
-        channel_multipliers=tuple(values("model.ch_mult")),
-        blocks_per_level=values("model.num_res_blocks"),
-        attention_resolutions=tuple(values("model.attn_resolutions")),
-        dropout=values("model.dropout", 0.0),
-        skip_rescale=values("model.skip_rescale"),
-        init_scale=values("model.init_scale", 0.0),
+        features=values("model.nf", int),
+        channel_multipliers=values("model.ch_mult", tuple[int, ...]),
+        blocks_per_level=values("model.num_res_blocks", int),
+        attention_resolutions=values("model.attn_resolutions", tuple[int, ...]),
+        dropout=values("model.dropout", float, 0.0),
+        skip_rescale=values("model.skip_rescale", bool),
+        init_scale=values("model.init_scale", float, 0.0),
         embedding=values.choice("model.embedding_type", embeddings),
-        noise_conditional=values("model.conditional"),
+        noise_conditional=values("model.conditional", bool),
         block=values.choice("model.resblock_type", blocks),
-        resampling=FIR(kernel) if values("model.fir") else Box(),
+        resampling=FIR(kernel) if values("model.fir", bool) else Box(),
         input_pyramid=values.choice("model.progressive_input", inputs),
         output_pyramid=values.choice("model.progressive", outputs),
         activation=values.choice("model.nonlinearity", ACTIVATIONS),
-        centered=values("data.centered"),
+        centered=values("data.centered", bool),
         scale=_scale(values),
     )
 
 
 def _ddpm(values: Values) -> DDPMNet:
     return DDPMNet(
-        features=values("model.nf"),
-        channel_multipliers=tuple(values("model.ch_mult")),
-        blocks_per_level=values("model.num_res_blocks"),
-        attention_resolutions=tuple(values("model.attn_resolutions")),
-        dropout=values("model.dropout", 0.0),
-        resample_with_conv=values("model.resamp_with_conv", True),
+        features=values("model.nf", int),
+        channel_multipliers=values("model.ch_mult", tuple[int, ...]),
+        blocks_per_level=values("model.num_res_blocks", int),
+        attention_resolutions=values("model.attn_resolutions", tuple[int, ...]),
+        dropout=values("model.dropout", float, 0.0),
+        resample_with_conv=values("model.resamp_with_conv", bool, True),
         normalization=values.choice("model.normalization", NORMALIZATIONS, "GroupNorm"),
         activation=values.choice("model.nonlinearity", ACTIVATIONS),
-        noise_conditional=values("model.conditional", True),
-        centered=values("data.centered"),
+        noise_conditional=values("model.conditional", bool, True),
+        centered=values("data.centered", bool),
         scale=_scale(values),
     )
 
 
 def _ncsnv2(values: Values, kind: type[NCSNv2]) -> NCSNv2:
     return kind(
-        features=values("model.nf"),
+        features=values("model.nf", int),
         activation=values.choice("model.nonlinearity", ACTIVATIONS),
         normalization=values.choice("model.normalization", NORMALIZATIONS),
         interpolation=values.choice("model.interpolation", INTERPOLATIONS, "bilinear"),
-        centered=values("data.centered"),
+        centered=values("data.centered", bool),
         scale=_scale(values),
     )
 
 
 def _ncsn(values: Values) -> NCSN:
     return NCSN(
-        features=values("model.nf"),
-        classes=values("model.num_classes", None) or values("model.num_scales"),
+        features=values("model.nf", int),
+        classes=values("model.num_classes", int | None, None) or values("model.num_scales", int),
         activation=values.choice("model.nonlinearity", ACTIVATIONS),
         interpolation=values.choice("model.interpolation", INTERPOLATIONS, "bilinear"),
-        centered=values("data.centered"),
+        centered=values("data.centered", bool),
         scale=_scale(values),
     )
 

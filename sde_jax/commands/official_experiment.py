@@ -38,8 +38,8 @@ def official_experiment(config: Mapping[str, Any]) -> Experiment:
     """
     values, official = Values(config), official_model(config)
     usual = _usual(values, official.sde, official.network)
-    weighting = Likelihood() if values("training.likelihood_weighting", False) else Simple()
-    reduction = Mean() if values("training.reduce_mean", False) else HalfSum()
+    weighting = Likelihood() if values("training.likelihood_weighting", bool, False) else Simple()
+    reduction = Mean() if values("training.reduce_mean", bool, False) else HalfSum()
     return replace(
         usual,
         data_range=official.data_range,
@@ -53,33 +53,33 @@ def official_experiment(config: Mapping[str, Any]) -> Experiment:
         ),
         training=replace(
             usual.training,
-            steps=values("training.n_iters", usual.training.steps),
-            batch_size=values("training.batch_size", usual.training.batch_size),
-            flip=values("data.random_flip", usual.training.flip),
+            steps=values("training.n_iters", int, usual.training.steps),
+            batch_size=values("training.batch_size", int, usual.training.batch_size),
+            flip=values("data.random_flip", bool, usual.training.flip),
             optimizer=Adam(
-                learning_rate=values("optim.lr", 2e-4),
-                warmup=values("optim.warmup", 5000),
-                clip=max(values("optim.grad_clip", 1.0), 0.0),
-                b1=values("optim.beta1", 0.9),
-                eps=values("optim.eps", 1e-8),
+                learning_rate=values("optim.lr", float, 2e-4),
+                warmup=values("optim.warmup", int, 5000),
+                clip=max(values("optim.grad_clip", float, 1.0), 0.0),
+                b1=values("optim.beta1", float, 0.9),
+                eps=values("optim.eps", float, 1e-8),
             ),
-            average=ExponentialAverage(values("model.ema_rate", 0.9999)),
+            average=ExponentialAverage(values("model.ema_rate", float, 0.9999)),
         ),
     )
 
 
 def _usual(values: Values, sde: Any, network: Any) -> Experiment:
     """Return the paper's experiment on such an SDE, in all that the configuration leaves open."""
-    data = Images(f"{str(values('data.dataset', 'images')).lower()}.zip")
-    snr, moves = values("sampling.snr", 0.16), values("sampling.n_steps_each", 1)
+    data = Images(f"{values('data.dataset', str, 'images').lower()}.zip")
+    snr, moves = values("sampling.snr", float, 0.16), values("sampling.n_steps_each", int, 1)
     training = paper.training(decay=0.9999)
     if isinstance(sde, SMLD):
         if isinstance(network, NCSN | NCSNv2):
             return paper.annealed(sde, snr, moves, data, network, training)
         return paper.smld(sde, snr, data, network, training)
     if isinstance(sde, VE):
-        return paper.ve(sde, values("model.num_scales"), snr, data, NCSNpp(), training)
+        return paper.ve(sde, values("model.num_scales", int), snr, data, NCSNpp(), training)
     if isinstance(sde, DDPM):
-        predictor = ReverseDiffusion() if values("sampling.predictor", "") == "reverse_diffusion" else Ancestral()
+        predictor = ReverseDiffusion() if values("sampling.predictor", Any, "") == "reverse_diffusion" else Ancestral()
         return paper.ddpm(sde, predictor, data, network, training)
     return paper.vp(sde, data, network, training)

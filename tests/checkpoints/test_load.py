@@ -79,9 +79,13 @@ def test_a_recorded_network_loads_and_computes_what_was_recorded(golden, recorde
     [
         ({"training.sde": "vpsde"}, VP(0.1, 20.0)),
         ({"training.sde": "subvpsde"}, SubVP(0.1, 20.0)),
-        ({"training.sde": "vpsde", "training.continuous": False}, DDPM(0.1, 20.0, 1000)),
+        (
+            {"training.sde": "vpsde", "training.continuous": False, "model.embedding_type": "positional"},
+            DDPM(0.1, 20.0, 1000),
+        ),
         ({"training.continuous": False, "model.embedding_type": "positional"}, SMLD(0.01, 50.0, 1000)),
         ({"training.continuous": True, "model.name": "ncsnv2_64"}, SMLD(0.01, 50.0, 1000)),
+        ({"model.name": "NCSNpp"}, VE(0.01, 50.0)),
     ],
 )
 def test_the_process_is_the_one_that_the_configuration_names(config, changes, expected):
@@ -95,6 +99,9 @@ def test_the_process_is_the_one_that_the_configuration_names(config, changes, ex
         ({"training.sde": "ve"}, "config.training.sde = 've': expected one of vpsde, subvpsde, vesde"),
         ({"model.progressive": ["none"]}, "config.model.progressive = .*: expected one of none, output_skip, residual"),
         ({"model.nf": 18}, "features is 18, expected a positive multiple of 4"),
+        ({"training.continuous": False}, "config.model.embedding_type = 'fourier' takes the logarithm of labels"),
+        ({"data.image_size": "16 pixels"}, "config.data.image_size = '16 pixels': expected int"),
+        ({"model.sigma_max": "large"}, "config.model.sigma_max = 'large': expected float"),
     ],
 )
 def test_a_configuration_of_no_official_network_is_refused(config, changes, told):

@@ -1,5 +1,6 @@
 import dataclasses
 
+import ml_collections
 import pytest
 
 from sde_jax.checkpoints import official_architecture
@@ -96,3 +97,36 @@ def test_a_configuration_that_names_none_is_refused():
         official_architecture(official_config(name="ncsnv3"))
     with pytest.raises(InputError, match=r"config\.data\.centered: missing"):
         official_architecture({key: value for key, value in official_config().items() if key != "data.centered"})
+
+
+def test_the_official_config_dict_will_do():
+    nested = ml_collections.ConfigDict({"model": {}, "data": {}})
+    for name, value in official_config().items():
+        group, key = name.split(".")
+        nested[group][key] = value
+    assert official_architecture(nested) == VE
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"nf": "many"}, r"config\.model\.nf = 'many': expected int"),
+        ({"nf": None}, r"config\.model\.nf = None: expected int"),
+        ({"dropout": "a bit"}, r"config\.model\.dropout = 'a bit': expected float"),
+        ({"dropout": float("nan")}, r"config\.model\.dropout = nan: expected float"),
+        ({"ch_mult": 2}, r"config\.model\.ch_mult = 2: expected tuple\[int"),
+        ({"attn_resolutions": [[16]]}, r"config\.model\.attn_resolutions = \[\[16\]\]: expected tuple\[int"),
+        ({"fir_kernel": None}, r"config\.model\.fir_kernel = None: expected tuple\[float"),
+        ({"scale_by_sigma": "perhaps"}, r"config\.model\.scale_by_sigma = 'perhaps': expected bool"),
+    ],
+)
+def test_an_entry_of_another_type_is_named(changes, told):
+    with pytest.raises(InputError, match=told) as error:
+        official_architecture(official_config(**changes))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("config", [None, 5, "official.json", [1]])
+def test_values_are_a_mapping(config):
+    with pytest.raises(InputError, match="expected the values of an official configuration, a mapping"):
+        official_architecture(config)
