@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 from sde_jax.nn.layers import dense
 from sde_jax.typing import Array
 
@@ -52,11 +52,13 @@ def check_condition(condition: Array | None, null: np.ndarray) -> None:
     if condition is None:
         return
     kind = jnp.integer if np.issubdtype(null.dtype, np.integer) else jnp.floating
-    if jnp.shape(condition) != null.shape or not jnp.issubdtype(jnp.result_type(condition), kind):
-        raise InputError(
-            f"condition of shape {jnp.shape(condition)}, {jnp.result_type(condition)}: expected shape {null.shape}, "
-            f"{kind.__name__} numbers; lift the call over a batch with jax.vmap"
-        )
+    expected = f"expected shape {null.shape}, {kind.__name__} numbers; lift the call over a batch with jax.vmap"
+    try:
+        found, shape = jnp.result_type(condition), jnp.shape(condition)
+    except TypeError:
+        raise InputError(f"condition is {condition!r:.40}, no array: {expected}") from None
+    if shape != null.shape or not jnp.issubdtype(found, kind):
+        raise InputError(f"condition of shape {shape}, {found}: {expected}")
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ class ClassLabel:
     classes: int
 
     def __post_init__(self):
-        if self.classes < 1:
-            raise InputError(f"{self}: expected classes >= 1")
+        if not whole(self.classes, 1):
+            raise InputError(f"{self}: expected classes >= 1, a whole number")
 
     def null(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return the number after the last class."""
@@ -118,8 +120,8 @@ class Vector:
     size: int
 
     def __post_init__(self):
-        if self.size < 1:
-            raise InputError(f"{self}: expected size >= 1")
+        if not whole(self.size, 1):
+            raise InputError(f"{self}: expected size >= 1, a whole number")
 
     def null(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return `size` times NaN."""
@@ -154,8 +156,8 @@ class Channels:
     count: int
 
     def __post_init__(self):
-        if self.count < 1:
-            raise InputError(f"{self}: expected count >= 1")
+        if not whole(self.count, 1):
+            raise InputError(f"{self}: expected count >= 1, a whole number")
 
     def null(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return an array of NaN."""

@@ -56,7 +56,11 @@ def test_what_is_partly_given_is_heard_as_far_as_it_is_given(network):
     assert not np.allclose(heard, run(jnp.nan_to_num(part)))  # nothing is not zero
 
 
-@pytest.mark.parametrize("wrong", [jnp.ones(5), jnp.ones((2, 3)), jnp.asarray(True)], ids=["size", "batch", "kind"])
+@pytest.mark.parametrize(
+    "wrong",
+    [jnp.ones(5), jnp.ones((2, 3)), jnp.asarray(True), "a cat", [1]],
+    ids=["size", "batch", "kind", "text", "list"],
+)
 def test_a_condition_of_another_shape_or_kind_is_refused(wrong):
     for condition in GIVEN:
         apply, params = functional(MLP(width=8, depth=1, condition=condition).build(SHAPE, rngs=nnx.Rngs(0)))
@@ -72,5 +76,6 @@ def test_a_condition_is_refused_by_a_network_without_one():
 
 @pytest.mark.parametrize("kind", [ClassLabel, Vector, Channels])
 def test_a_condition_of_nothing_is_refused(kind):
-    with pytest.raises(InputError, match=">= 1"):
-        kind(0)
+    for wrong in (0, 1.5, "two", None):
+        with pytest.raises(InputError, match=">= 1, a whole number"):
+            kind(wrong)
