@@ -19,5 +19,7 @@ def contents_of(path: str | os.PathLike[str]) -> mmap.mmap:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; expected a file of weights: check the path") from error
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); check the path and its permissions") from error

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.checkpoints.edm_architecture import edm_architecture, without_prefix
@@ -48,7 +49,8 @@ def edm_params(state: Mapping[str, Any]) -> Params:
     """Return the parameters, NumPy arrays, of the network that `edm_architecture` tells of a state dict.
 
     map_augment is left out: the labels that it maps, of the augmentations in training, are zero for samples.
-    Raises `InputError` as `edm_architecture` does, and where names or shapes are not those of that network.
+    Raises `InputError` as `edm_architecture` does, and where names or shapes are not those of that network, or weights
+    no finite numbers.
     """
     architecture, shape = edm_architecture(state)
     state = without_prefix(state)
@@ -64,11 +66,20 @@ def edm_params(state: Mapping[str, Any]) -> Params:
     dropped = {name for name in state if name.endswith(".resample_filter") or name == "map_augment.weight"}
     found = {name: tuple(array.shape) for name, array in state.items() if name not in dropped}
     require_match(found, expected, "EDM")
+    for name in expected:
+        _require_numbers(name, np.asarray(state[name]))
     arrays = {
         row.ours: np.asarray(row.rule.ours(*(np.asarray(state[name]) for name in row.theirs)), np.float32)
         for row in rows
     }
     return jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in leaves])
+
+
+def _require_numbers(name: str, array: np.ndarray) -> None:
+    # not NumPy's own kinds alone: bfloat16 is none of them
+    if not jnp.issubdtype(array.dtype, jnp.floating) or not np.isfinite(array.astype(np.float32)).all():
+        what = "NaN or infinity" if jnp.issubdtype(array.dtype, jnp.floating) else f"{array.dtype} numbers"
+        raise InputError(f"EDM: {name} holds {what}: expected the weights of a trained network, finite numbers")
 
 
 def _require_class(architecture: NCSNpp, condition: int | None) -> None:

@@ -10,6 +10,9 @@ from sde_jax.checkpoints.safetensors_file import read_safetensors
 from sde_jax.checkpoints.torch_file import read_torch
 from sde_jax.errors import InputError
 
+PROTOCOLS = (b"\2", b"\3", b"\4", b"\5")
+"""Of pickles that begin with their number."""
+
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Any:
     """Return the containers and arrays of a file of PyTorch, of safetensors (the arrays alone) or of Flax.
@@ -23,6 +26,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Any:
         return read_torch(path)
     if start[8:9] == b"{" and length <= len(content) - 8:
         return read_safetensors(path)[0]
+    if start[0] == 0x80 and start[1:2] in PROTOCOLS:
+        raise InputError(
+            f"{path} is a bare pickle, which is code, and is not executed; expected weights alone: where it can be "
+            "loaded, save the network's state_dict() with safetensors or torch.save"
+        )
     # A map of msgpack, which is what Flax writes.
     if 0x80 <= start[0] <= 0x8F or start[0] in (0xDE, 0xDF):
         return read_flax(path)

@@ -401,3 +401,13 @@ def test_a_file_without_a_state_dict_is_refused(tmp_path):
 def test_a_class_that_the_network_does_not_have_is_refused(net, condition):
     with pytest.raises(InputError, match=f"condition is {condition!r}"):
         load_edm(state_of(net), condition=condition)
+
+
+@pytest.mark.parametrize("kind", ["int32", "<U3", "complex64", "nan"])
+def test_weights_that_are_no_finite_numbers_are_refused(kind):
+    state = state_of(PLAIN)
+    name = next(name for name in state if name.endswith("map_layer0.weight"))
+    weight = np.asarray(state[name])
+    state[name] = np.full_like(weight, np.nan) if kind == "nan" else np.ones(weight.shape).astype(kind)
+    with pytest.raises(InputError, match=r"map_layer0\.weight holds .*: expected the weights of a trained network"):
+        edm_params(state)

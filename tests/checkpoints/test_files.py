@@ -38,7 +38,9 @@ def test_safetensors_is_recognised_whatever_its_length(tmp_path, names):
         (b"\n <!DOCTYPE html><html>", "a web page"),
         (b"<html lang=en>", "a web page"),
         (b"hello", "no known format (it begins with b'hello')"),
-        (b"\x80\x04\x95", "damaged"),
+        (b"\x80\x04\x95", "is a bare pickle, which is code, and is not executed"),
+        (b"\x80\x02c", "is a bare pickle"),
+        (b"\x81\xa1a", "damaged"),
         (b"PK\x03\x04", "damaged"),
         (b"\x93NUMPY", "no known format"),
         (b"no sizes{}", "no known format"),
@@ -51,6 +53,7 @@ def test_what_is_in_no_known_format_is_refused_in_one_line(tmp_path, content, wo
     with pytest.raises(InputError) as raised:
         read_checkpoint(tmp_path / "x")
     assert words in str(raised.value)
+    assert str(raised.value).count(str(tmp_path / "x")) == 1
     assert str(raised.value).startswith(str(tmp_path / "x"))
     assert "\n" not in str(raised.value)
 
