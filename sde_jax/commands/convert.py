@@ -10,18 +10,20 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from sde_jax import publishing
+from sde_jax import nn, publishing
 from sde_jax.checkpoints import (
     Weights,
     edm_architecture,
     edm_params,
+    flatten,
     official_model,
     official_weights,
     read_checkpoint,
     read_official,
+    require_match,
 )
 from sde_jax.commands.official_experiment import official_values
-from sde_jax.commands.settings import resolve
+from sde_jax.commands.settings import opened, resolve
 from sde_jax.commands.workdir import Workdir
 from sde_jax.data import Images
 from sde_jax.errors import InputError
@@ -62,6 +64,7 @@ def run(
         raise InputError(f"{directory}: holds a run already; choose another --workdir")
     found = _found(checkpoint, config, overrides, shape)
     experiment, weights = found.record.experiment, found.weights
+    _require_fit(found, checkpoint)
     state, workdir = train_state(weights, experiment), Workdir(directory)
     with workdir.open_for(found.record), Checkpoints(workdir.checkpoints, experiment.training.keep) as checkpoints:
         position = weights.step * experiment.training.batch_size
@@ -107,6 +110,7 @@ def edm_experiment() -> Experiment:
 
 def _found(checkpoint: Path, config: str | None, overrides: Mapping[str, str], shape: tuple[int, ...] | None) -> Found:
     if checkpoint.is_dir():
+        _require_none(checkpoint, "a published model, whose config.json says its network and shape", config, shape)
         model = publishing.load(checkpoint)
         record = Record(_changed(model.record.experiment, overrides), model.record.shape, model.record.levels)
         return Found(record, Weights(model.params, model.params, step=model.step))
@@ -117,10 +121,24 @@ def _found(checkpoint: Path, config: str | None, overrides: Mapping[str, str], s
     content = read_checkpoint(checkpoint)
     if not (isinstance(content, Mapping) and any("map_layer0" in str(name) for name in content)):
         raise InputError(f"{checkpoint}: no weights of EDM: expected --config, the config of the network they are of")
+    _require_none(checkpoint, "weights of EDM, which say their network and shape", config, shape)
     network, images = edm_architecture(content)
     params = edm_params(content)
     record = Record(_changed(replace(edm_experiment(), network=network), overrides), images, LEVELS)
     return Found(record, Weights(params, params))
+
+
+def _require_none(checkpoint: Path, what: str, config: str | None, shape: tuple[int, ...] | None) -> None:
+    given = [flag for flag, value in (("--config", config), ("--shape", shape)) if value is not None]
+    if given:
+        raise InputError(f"{checkpoint}: {what}: expected no {' and no '.join(given)}")
+
+
+def _require_fit(found: Found, checkpoint: Path) -> None:
+    """Raise `InputError` unless the weights are those of the network, which overrides may have changed."""
+    _, expected = nn.abstract(found.record.experiment.network, found.record.shape)
+    shapes = ({name: leaf.shape for name, leaf in flatten(tree).items()} for tree in (found.weights.params, expected))
+    require_match(*shapes, f"{checkpoint}")
 
 
 def _changed(experiment: Experiment, overrides: Mapping[str, Any]) -> Experiment:
@@ -134,4 +152,4 @@ def _shape(given: tuple[int, ...] | None, config: Path, experiment: Experiment) 
     """Return the shape of an example: as given, as an official configuration says, or as the data have it."""
     if given is None and config.suffix == ".json":
         return official_model(official_values(config)).shape
-    return given or experiment.data.open().shape
+    return given or opened(experiment).shape

@@ -10,6 +10,7 @@ from clu import parameter_overview
 from sde_jax import nn
 from sde_jax.commands.costs import Costs, costs
 from sde_jax.commands.report import environment
+from sde_jax.commands.settings import opened
 from sde_jax.experiment import Experiment
 from sde_jax.model import Record
 from sde_jax.training import data_mesh
@@ -56,5 +57,5 @@ def dry_run(experiment: Experiment) -> None:
 def _record(experiment: Experiment, shape: tuple[int, ...] | None) -> Record:
     if shape is not None:
         return Record(experiment, shape, levels=256)
-    splits = experiment.data.open()
+    splits = opened(experiment)
     return Record(experiment, splits.shape, splits.levels)

@@ -13,6 +13,7 @@ import numpy as np
 
 from sde_jax.codec import decode
 from sde_jax.commands.official_experiment import official_experiment, official_values
+from sde_jax.data import Splits
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
 from sde_jax.nn import NCSN, ByTable
@@ -38,6 +39,15 @@ def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
     if found or problems:
         raise InputError("\n".join([*found, *problems]))
     return experiment
+
+
+def opened(experiment: Experiment) -> Splits:
+    """Return the data, where all that is asked of them is what `--shape` can say too, as the `InputError` then does."""
+    try:
+        return experiment.data.open()
+    except InputError as error:
+        advice = "; or say the shape of an image, as --shape 32,32,3"
+        raise InputError("\n".join(f"{line}{advice}" for line in str(error).splitlines())) from None
 
 
 def _unshared(experiment: Experiment) -> Iterator[str]:
@@ -92,7 +102,11 @@ def from_file(path: Path) -> Experiment | Mapping[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such config file; those of the repository are in configs/")
     if path.suffix == ".json":
-        return official_experiment(official_values(path))
+        values = official_values(path)
+        try:
+            return official_experiment(values)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
     try:
         build = runpy.run_path(str(path)).get("get_config")
         if not callable(build):

@@ -136,6 +136,10 @@ def test_a_published_model_becomes_a_run_again(run, tmp_path, sde_jax):
     (line, *_) = sde_jax("convert", "--checkpoint", published, "--workdir", tmp_path / "b", "--config.sed=VE").problems
     assert "no such setting" in line
     assert not (tmp_path / "b").exists()
+    wider = "--config.network.width=24"
+    (line,) = sde_jax("convert", "--checkpoint", published, "--workdir", tmp_path / "b", wider).problems
+    assert "not the weights of this network" in line
+    assert not (tmp_path / "b").exists()
 
 
 def edm_state():
@@ -167,3 +171,35 @@ def test_a_state_dict_of_edm_says_itself_what_it_is(tmp_path, sde_jax):
 def test_weights_that_say_nothing_of_their_network_need_a_config(golden, tmp_path, sde_jax):
     arguments = ("convert", "--checkpoint", golden / CHECKPOINT, "--workdir", tmp_path / "run")
     assert "expected --config" in sde_jax(*arguments).problems[0]
+
+
+def test_what_says_itself_what_it_is_takes_no_config_and_no_shape(run, config, tmp_path, sde_jax):
+    published, weights, out = tmp_path / "model", tmp_path / "edm.safetensors", tmp_path / "out"
+    sde_jax("publish", "--workdir", run, "--output", published).done()
+    write_safetensors(weights, edm_state(), {})
+    flags = ("--config", config, "--shape", "16,16,3")
+    (line,) = sde_jax("convert", "--checkpoint", published, "--workdir", out, *flags).problems
+    assert "expected no --config and no --shape" in line
+    (line,) = sde_jax("convert", "--checkpoint", weights, "--workdir", out, *flags[2:]).problems
+    assert "expected no --shape" in line
+    wider = "--config.network.features=16"
+    (line,) = sde_jax("convert", "--checkpoint", weights, "--workdir", out, wider).problems
+    assert "not the weights of this network" in line
+    assert not out.exists()
+
+
+def test_without_data_the_shape_is_asked_for(golden, tmp_path, sde_jax):
+    arguments = ("--config", "configs/ve/cifar10_ncsnpp_continuous.py", "--workdir", tmp_path / "run")
+    (line,) = sde_jax("convert", "--checkpoint", golden / CHECKPOINT, *arguments).problems
+    assert "cifar10.zip is no folder" in line
+    assert line.endswith("or say the shape of an image, as --shape 32,32,3")
+
+
+@pytest.mark.parametrize("change", [{"optim.warmup": "long"}, {"training.n_iters": None}, {"model.ema_rate": [0.9]}])
+def test_an_official_setting_of_another_type_is_named_with_its_file(golden, config, tmp_path, sde_jax, change):
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({**json.loads(config.read_text()), **change}))
+    arguments = ("--config", other, "--workdir", tmp_path / "run")
+    (line,) = sde_jax("convert", "--checkpoint", golden / CHECKPOINT, *arguments).problems
+    assert line.startswith(f"{other}: config.{next(iter(change))} = ")
+    assert not (tmp_path / "run").exists()

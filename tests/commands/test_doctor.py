@@ -43,3 +43,5 @@ def test_the_doctor_examines_a_config_without_its_data(sde_jax):
     table = dict(line.split("  ", 1) for line in sde_jax(*arguments).done().out.splitlines())
     assert table["parameters"].strip() == "23,344"
     np.testing.assert_allclose(float(table["state and batch"].split()[0]), shown["state"] / 2**20, atol=0.05)
+    (line,) = sde_jax("doctor", "--config", "configs/ve/cifar10_ncsnpp_continuous.py").problems
+    assert line.endswith("or say the shape of an image, as --shape 32,32,3")
