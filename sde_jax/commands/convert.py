@@ -137,8 +137,10 @@ def _require_none(checkpoint: Path, what: str, config: str | None, shape: tuple[
 def _require_fit(found: Found, checkpoint: Path) -> None:
     """Raise `InputError` unless the weights are those of the network, which overrides may have changed."""
     _, expected = nn.abstract(found.record.experiment.network, found.record.shape)
-    shapes = ({name: leaf.shape for name, leaf in flatten(tree).items()} for tree in (found.weights.params, expected))
-    require_match(*shapes, f"{checkpoint}")
+    there, here = (
+        {name: leaf.shape for name, leaf in flatten(tree).items()} for tree in (found.weights.params, expected)
+    )
+    require_match(there, here, str(checkpoint))
 
 
 def _changed(experiment: Experiment, overrides: Mapping[str, Any]) -> Experiment:
