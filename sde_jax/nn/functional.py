@@ -68,7 +68,7 @@ def _split(model: nnx.Module, compute: Compute) -> tuple[Callable[..., Array], P
         network = nnx.merge(graph, nnx.State(jax.tree.map(jnp.asarray, params)))  # type: ignore[arg-type]
         if compute.bfloat16:
             set_products(network, jnp.bfloat16)
-        return network(x, noise, condition=condition, forward=Forward(key, compute, named))
+        return network(x, noise, condition=condition, forward=Forward(key, compute, named)).astype(x.dtype)
 
     return evaluate, nnx.to_pure_dict(params)
 
