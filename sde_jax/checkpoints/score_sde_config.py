@@ -179,61 +179,55 @@ def _ncsnpp(values: Values) -> NCSNpp:
     outputs = {"none": NoPyramid(), "output_skip": OutputSkip(), "residual": OutputResidual()}
     embeddings = {"fourier": Fourier(values("model.fourier_scale", float, 16)), "positional": Positional()}
     return NCSNpp(
-        features=values("model.nf", int),
-        channel_multipliers=values("model.ch_mult", tuple[int, ...]),
-        blocks_per_level=values("model.num_res_blocks", int),
-        attention_resolutions=values("model.attn_resolutions", tuple[int, ...]),
-        dropout=values("model.dropout", float, 0.0),
+        **_u_net(values),
         skip_rescale=values("model.skip_rescale", bool),
         init_scale=values("model.init_scale", float, 0.0),
         embedding=values.choice("model.embedding_type", embeddings),
-        noise_conditional=values("model.conditional", bool),
         block=values.choice("model.resblock_type", blocks),
         resampling=FIR(kernel) if values("model.fir", bool) else Box(),
         input_pyramid=values.choice("model.progressive_input", inputs),
         output_pyramid=values.choice("model.progressive", outputs),
-        activation=values.choice("model.nonlinearity", ACTIVATIONS),
-        centered=values("data.centered", bool),
-        scale=_scale(values),
     )
 
 
 def _ddpm(values: Values) -> DDPMNet:
     return DDPMNet(
-        features=values("model.nf", int),
-        channel_multipliers=values("model.ch_mult", tuple[int, ...]),
-        blocks_per_level=values("model.num_res_blocks", int),
-        attention_resolutions=values("model.attn_resolutions", tuple[int, ...]),
-        dropout=values("model.dropout", float, 0.0),
+        **_u_net(values),
         resample_with_conv=values("model.resamp_with_conv", bool, True),
         normalization=values.choice("model.normalization", NORMALIZATIONS, "GroupNorm"),
-        activation=values.choice("model.nonlinearity", ACTIVATIONS),
-        noise_conditional=values("model.conditional", bool, True),
-        centered=values("data.centered", bool),
-        scale=_scale(values),
     )
 
 
 def _ncsnv2(values: Values, kind: type[NCSNv2]) -> NCSNv2:
-    return kind(
-        features=values("model.nf", int),
-        activation=values.choice("model.nonlinearity", ACTIVATIONS),
-        normalization=values.choice("model.normalization", NORMALIZATIONS),
-        interpolation=values.choice("model.interpolation", INTERPOLATIONS, "bilinear"),
-        centered=values("data.centered", bool),
-        scale=_scale(values),
-    )
+    return kind(**_refine_net(values), normalization=values.choice("model.normalization", NORMALIZATIONS))
 
 
 def _ncsn(values: Values) -> NCSN:
-    return NCSN(
-        features=values("model.nf", int),
-        classes=values("model.num_classes", int | None, None) or values("model.num_scales", int),
-        activation=values.choice("model.nonlinearity", ACTIVATIONS),
-        interpolation=values.choice("model.interpolation", INTERPOLATIONS, "bilinear"),
-        centered=values("data.centered", bool),
-        scale=_scale(values),
-    )
+    classes = values("model.num_classes", int | None, None) or values("model.num_scales", int)
+    return NCSN(**_refine_net(values), classes=classes)
+
+
+def _u_net(values: Values) -> dict[str, Any]:
+    return _network(values) | {
+        "channel_multipliers": values("model.ch_mult", tuple[int, ...]),
+        "blocks_per_level": values("model.num_res_blocks", int),
+        "attention_resolutions": values("model.attn_resolutions", tuple[int, ...]),
+        "dropout": values("model.dropout", float, 0.0),
+        "noise_conditional": values("model.conditional", bool, True),
+    }
+
+
+def _refine_net(values: Values) -> dict[str, Any]:
+    return _network(values) | {"interpolation": values.choice("model.interpolation", INTERPOLATIONS, "bilinear")}
+
+
+def _network(values: Values) -> dict[str, Any]:
+    return {
+        "features": values("model.nf", int),
+        "activation": values.choice("model.nonlinearity", ACTIVATIONS),
+        "centered": values("data.centered", bool),
+        "scale": _scale(values),
+    }
 
 
 NETWORKS: dict[str, Callable[[Values], Architecture]] = {

@@ -51,10 +51,10 @@ def attention(query: Array, key: Array, value: Array, dtype: Any = None) -> Arra
     return jax.nn.dot_product_attention(q, k, v).astype(value.dtype)
 
 
-def dense(inputs: int, outputs: int, *, init_scale: float = 1.0, use_bias: bool = True, rngs: nnx.Rngs) -> nnx.Linear:
+def dense(inputs: int, outputs: int, *, init_scale: float = 1.0, rngs: nnx.Rngs) -> nnx.Linear:
     """Return a layer [..., inputs] -> [..., outputs]."""
     kernel_init = variance_scaling(init_scale)
-    return nnx.Linear(inputs, outputs, use_bias=use_bias, kernel_init=kernel_init, promote_dtype=operands, rngs=rngs)
+    return nnx.Linear(inputs, outputs, kernel_init=kernel_init, promote_dtype=operands, rngs=rngs)
 
 
 def silent(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
