@@ -26,8 +26,7 @@ folder, config, *overrides = sys.argv[1:]
 changes = dict(override.split("=") for override in overrides)
 assert train.run(resolve(config, changes), Path(folder)) == 0
 sample.run(Path(folder), "pc", 3, 1)
-sys.argv = ["sde-jax", "train", f"--config={config}", f"--workdir={folder}", "--config.training.batch_size=12",
-            "--config.training.stpes=3", "--config.seed=x"]
+sys.argv = ["sde-jax", "train", f"--config={config}", f"--workdir={folder}", "--config.training.batch_size=12"]
 print("HERE", file=sys.stderr)
 cli.main()
 """
@@ -62,9 +61,7 @@ def test_samples_do_not_depend_on_the_number_of_devices(both):
     np.testing.assert_allclose(one, eight, atol=1e-3)
 
 
-def test_a_batch_that_does_not_divide_over_the_devices_is_told_with_everything_else(both):
-    assert [line.split(" (")[0] for line in both[2].splitlines()] == [
-        "sde-jax: config.training.stpes: no such setting; did you mean steps?",
-        "sde-jax: config.seed = 'x': expected int",
-        "sde-jax: config.training.batch_size = 12: expected a multiple of the number of devices, 8",
+def test_a_batch_that_does_not_divide_over_the_devices_is_told(both):
+    assert both[2].splitlines() == [
+        "sde-jax: config.training.batch_size = 12: expected a multiple of the number of devices, 8"
     ]
