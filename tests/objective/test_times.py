@@ -97,7 +97,7 @@ def logit_shares(times, sde, t):
         (LogitNormal(START), logit_shares),
         (LogitNormal(0.2, mean=-0.5, deviation=0.7), logit_shares),
     ],
-    ids=str,
+    ids=lambda value: "" if callable(value) else str(value),
 )
 def test_normal_times_have_the_distribution_function_of_a_truncated_normal(sde, times, shares):
     u = (np.arange(512) + 0.5) / 512

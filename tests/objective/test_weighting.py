@@ -30,7 +30,7 @@ def losses(sde, weighting, t):
         (Sigmoid(), lambda snr: expit(-np.log(snr))),
         (Sigmoid(-3.0), lambda snr: expit(-3.0 - np.log(snr))),
     ],
-    ids=str,
+    ids=lambda value: "" if callable(value) else str(value),
 )
 def test_a_weighting_is_its_papers_weight_of_the_squared_error_of_the_noise(sde, weighting, of_epsilon):
     for t in TIMES:
