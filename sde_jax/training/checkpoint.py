@@ -1,5 +1,6 @@
 """Checkpoints, through orbax."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ class Checkpoints:
         """The newest committed step, None where there is none."""
         return self._manager.latest_step()
 
+    @property
+    def steps(self) -> list[int]:
+        """The committed steps, ascending."""
+        return sorted(self._manager.all_steps())
+
     def save(self, state: TrainState, record: dict[str, Any]) -> None:
         """Start saving the state under its step; raises `RunError` where the save before this one failed."""
         step, tree = int(state.step), _tree(state)
@@ -63,24 +69,29 @@ class Checkpoints:
             step, args=ocp.args.Composite(state=ocp.args.StandardSave(tree), record=ocp.args.JsonSave(record))
         )
 
-    def restore(self, like: TrainState) -> TrainState:
-        """Return the newest state with the shapes, types and shardings of `like` (arrays, or their abstract shapes).
+    def restore(self, like: TrainState, step: int | None = None) -> TrainState:
+        """Return a state, the newest or that of `step`, with the shapes, types and shardings of `like`.
 
-        Raises `InputError` where there is none, or where it is damaged or of other shapes or types.
+        `like` holds arrays, or their abstract shapes. Raises `InputError` where there is no such checkpoint, or where
+        it is damaged or of other shapes or types.
         """
         tree = _tree(like)
-        return TrainState(**self._restore(manifest.arrays_of(tree), state=ocp.args.StandardRestore(tree))["state"])
+        items = self._restore(step, manifest.arrays_of(tree), state=ocp.args.StandardRestore(tree))
+        return TrainState(**items["state"])
 
-    def record(self) -> dict[str, Any]:
-        """Return the JSON record of the newest checkpoint; raises `InputError` where there is none."""
-        return self._restore(None, record=ocp.args.JsonRestore())["record"]
+    def record(self, step: int | None = None) -> dict[str, Any]:
+        """Return the JSON record of a checkpoint, the newest or that of `step`; raises `InputError` as `restore`."""
+        return self._restore(step, None, record=ocp.args.JsonRestore())["record"]
 
-    def _restore(self, arrays: dict[str, str] | None, **items: Any) -> Any:
+    def _restore(self, step: int | None, arrays: dict[str, str] | None, **items: Any) -> Any:
         self._wait()
         if self.latest is None:
             raise InputError(f"{self.directory}: no checkpoint there yet; train first")
-        manifest.check(self.directory / str(self.latest), arrays)
-        return self._manager.restore(self.latest, args=ocp.args.Composite(**items))
+        if step is not None and step not in self.steps:
+            raise InputError(f"{self.directory}: no checkpoint of step {step} (there are {self.steps})")
+        step = self.latest if step is None else step
+        manifest.check(self.directory / str(step), arrays)
+        return self._manager.restore(step, args=ocp.args.Composite(**items))
 
     def _wait(self) -> None:
         try:
@@ -91,7 +102,7 @@ class Checkpoints:
 
 
 def _tree(state: TrainState) -> dict[str, Any]:
-    return {name: getattr(state, name) for name in ("step", "params", "averages", "optimizer")}
+    return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
 
 
 def abstract(state: TrainState, sharding: jax.sharding.Sharding) -> TrainState:

@@ -64,6 +64,16 @@ def test_the_newest_checkpoint_is_restored_and_its_record_with_it(tmp_path):
         assert int(checkpoints.restore(abstract(state(0), SHARDING)).step) == 10
 
 
+def test_any_committed_step_can_be_restored_with_its_record(tmp_path):
+    saved(tmp_path, 2, 9, 10)
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        assert checkpoints.steps == [2, 9, 10]
+        assert checkpoints.record(9) == {"data_position": 90}
+        assert_bits_equal(checkpoints.restore(abstract(state(0), SHARDING), 9), state(9, seed=9))
+        with pytest.raises(InputError, match=r"no checkpoint of step 3 \(there are \[2, 9, 10\]\)"):
+            checkpoints.restore(abstract(state(0), SHARDING), 3)
+
+
 def test_a_state_can_be_restored_as_soon_as_it_is_saved(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(state(4), {})
