@@ -17,7 +17,7 @@ from sde_jax.objective import Objective as Objective
 from sde_jax.ode import Method, Tolerance, Tsit5
 from sde_jax.sampling import PredictorCorrector, ProbabilityFlow, Solver, Spacing, grids
 from sde_jax.sde import VP, GaussianPath
-from sde_jax.training import Adam, ExponentialAverage
+from sde_jax.training import Adam, Average, ExponentialAverage
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Training:
     batch_size: int = 128
     flip: bool = False
     optimizer: Adam = field(default_factory=Adam)
-    average: ExponentialAverage = field(default_factory=ExponentialAverage)
+    average: Average = field(default_factory=ExponentialAverage)
     log_every: int = 50
     checkpoint_every: int = 10_000
     keep: int = 2

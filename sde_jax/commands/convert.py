@@ -81,14 +81,17 @@ def run(
 
 
 def train_state(weights: Weights, experiment: Experiment) -> TrainState:
-    """Return the state from which training goes on: Adam's moments as they were, or fresh where there are none."""
+    """Return the state from which training goes on: Adam's moments as they were, or fresh where there are none.
+
+    All averages start from the one that the weights come with.
+    """
     params, averages = (jax.tree.map(jnp.asarray, tree) for tree in (weights.params, weights.averages))
     optimizer = experiment.training.optimizer.transformation().init(params)
     step = jnp.asarray(weights.step, jnp.int32)
     if weights.mean is not None:
         mean, square = (jax.tree.map(jnp.asarray, tree) for tree in (weights.mean, weights.square))
         optimizer = optax.tree.set(optimizer, count=step, mu=mean, nu=square)
-    return TrainState(step, params, averages, optimizer)
+    return TrainState(step, params, experiment.training.average.init(averages), optimizer)
 
 
 def edm_experiment() -> Experiment:

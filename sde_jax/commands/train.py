@@ -64,7 +64,8 @@ def starting_point(record: Record, checkpoints: Checkpoints, mesh: Mesh) -> tupl
         apply, params = nn.abstract(network, record.shape, compute)
         return apply, checkpoints.restore(abstract_state(record, params, mesh))
     apply, params = nn.initialized(network, record.shape, experiment.seed, compute)
-    state = TrainState.create(params, experiment.training.optimizer.transformation())
+    settings = experiment.training
+    state = TrainState.create(params, settings.optimizer.transformation(), settings.average)
     return apply, jax.device_put(state, replicated(mesh))
 
 

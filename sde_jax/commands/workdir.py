@@ -121,13 +121,16 @@ def load(workdir: Workdir, mesh: Mesh) -> Model:
     apply, params = nn.abstract(record.experiment.network, record.shape, record.experiment.compute)
     with Checkpoints(workdir.checkpoints, read_only=True) as checkpoints:
         state = checkpoints.restore(abstract_state(record, params, mesh))
-    return Model(record, apply, state.averages, int(state.step))
+    average = record.experiment.training.average
+    return Model(record, apply, average.params(state.averages), int(state.step))
 
 
 def abstract_state(record: Record, params: Params, mesh: Mesh) -> TrainState:
     """Return the shapes, types and shardings of the run's train state."""
-    optimizer = record.experiment.training.optimizer.transformation()
-    return abstract(jax.eval_shape(lambda p: TrainState.create(p, optimizer), params), replicated(mesh))
+    settings = record.experiment.training
+    optimizer = settings.optimizer.transformation()
+    state = jax.eval_shape(lambda p: TrainState.create(p, optimizer, settings.average), params)
+    return abstract(state, replicated(mesh))
 
 
 @contextmanager

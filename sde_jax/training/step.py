@@ -14,7 +14,7 @@ from sde_jax.nn import Apply
 from sde_jax.objective import Objective, matching_error
 from sde_jax.prediction import denoiser
 from sde_jax.sde import GaussianPath
-from sde_jax.training.ema import ExponentialAverage
+from sde_jax.training.averages import Average
 from sde_jax.training.mesh import by_example, replicated
 from sde_jax.training.state import TrainState
 from sde_jax.typing import Array, Batch, Key, Params, Time
@@ -55,7 +55,7 @@ def batch_loss(apply: Apply, sde: GaussianPath, objective: Objective, quantizati
 
 
 def make_step(
-    loss: Loss, optimizer: optax.GradientTransformation, average: ExponentialAverage, seed: int, mesh: Mesh
+    loss: Loss, optimizer: optax.GradientTransformation, average: Average, seed: int, mesh: Mesh
 ) -> jax.stages.Wrapped:
     """Return the step (state, batch) -> (state, metrics), jitted over the mesh, the state donated.
 
@@ -68,7 +68,7 @@ def make_step(
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         n = state.step + 1
-        averages = average.update(state.averages, params, n)
+        averages = average.update(state.averages, params, n, len(batch["image"]))
         return TrainState(n, params, averages, optimizer_state), Metrics(value, optax.tree.norm(gradient))
 
     whole, split = replicated(mesh), by_example(mesh)

@@ -41,7 +41,8 @@ def main() -> None:
     record = Record(experiment, splits.shape, splits.levels)
     apply, params = initialized(experiment.network, record.shape, experiment.seed)
     step = compiled_step(record, apply, mesh)
-    held = {"state": jax.device_put(TrainState.create(params, settings.optimizer.transformation()), replicated(mesh))}
+    start = TrainState.create(params, settings.optimizer.transformation(), settings.average)
+    held = {"state": jax.device_put(start, replicated(mesh))}
     stream = batches(splits.train, batch_size=settings.batch_size, seed=experiment.seed)
     batch = place({"image": next(stream)["image"]}, mesh)
     events = Events(lambda state, losses: None, lambda state: None, settings.log_every, sys.maxsize)

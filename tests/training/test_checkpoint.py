@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from sde_jax.errors import InputError, RunError
-from sde_jax.training import Adam, Checkpoints, TrainState, abstract, data_mesh, replicated
+from sde_jax.training import Adam, Checkpoints, ExponentialAverage, TrainState, abstract, data_mesh, replicated
 
 OPTIMIZER = Adam(1e-2, warmup=2).transformation()
 SHARDING = replicated(data_mesh())
@@ -17,7 +17,7 @@ SHARDING = replicated(data_mesh())
 def state(step: int, width: int = 3, seed: int = 0) -> TrainState:
     """A state after some updates with numbers of every kind that could lose a bit."""
     params = {"w": jax.random.normal(jax.random.key(seed), (2, width)), "b": jnp.array([1e-40, -0.0, 3.4e38])}
-    created = TrainState.create(params, OPTIMIZER)
+    created = TrainState.create(params, OPTIMIZER, ExponentialAverage())
     updates, optimizer = OPTIMIZER.update(jax.tree.map(jnp.ones_like, params), created.optimizer)
     averages = jax.tree.map(lambda p: p / 3, params)
     return TrainState(jnp.asarray(step, jnp.int32), optax.apply_updates(params, updates), averages, optimizer)

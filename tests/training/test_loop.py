@@ -140,7 +140,7 @@ def test_on_gaussian_data_a_trained_network_reaches_the_loss_of_the_exact_denois
     step = make_step(loss, optimizer, ExponentialAverage(0.99), 0, mesh)
     stream = batches(Arrays(images), batch_size=64, seed=0)
     before = float(held_out(params))
-    start = TrainState.create(params, optimizer)
+    start = TrainState.create(params, optimizer, ExponentialAverage(0.99))
     state = train(start, step, stream, mesh, 700, Diary().events(100, 700), Interruption())
     assert before > 1.5
     assert 0.999 < float(held_out(state.averages)) < 1.05

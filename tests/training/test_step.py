@@ -52,7 +52,7 @@ def small_loss(params, key, batch):
 
 def start(step: int = 0) -> TrainState:
     params = {"w": jnp.full(SHAPE, 0.1, jnp.float32), "b": jnp.zeros(())}
-    state = TrainState.create(params, Adam().transformation())
+    state = TrainState.create(params, Adam().transformation(), ExponentialAverage())
     return jax.device_put(TrainState(**{**vars(state), "step": jnp.int32(step)}), replicated(MESH))
 
 
@@ -89,7 +89,7 @@ def test_three_steps_are_two_and_then_one_from_what_was_saved():
 def test_a_step_counts_itself_and_averages_its_own_parameters():
     before, new = start(4), after(seed=1, step=4)
     assert new.step == 5
-    expected = ExponentialAverage().update(before.averages, new.params, jnp.int32(5))
+    expected = ExponentialAverage().update(before.averages, new.params, jnp.int32(5), BATCH)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), new.averages, expected)
 
 
@@ -150,7 +150,7 @@ def gradient_on(mesh) -> np.ndarray:
     loss = batch_loss(apply, VP(), Objective(coupling=OptimalTransport()), Quantization(17))
     # The last layer starts at zero, behind which no gradient would reach the others.
     params = jax.tree.map(lambda p: p + 0.1 * jax.random.normal(jax.random.key(p.size), p.shape), params)
-    state = jax.device_put(TrainState.create(params, keeps_the_gradient()), replicated(mesh))
+    state = jax.device_put(TrainState.create(params, keeps_the_gradient(), ExponentialAverage()), replicated(mesh))
     step = make_step(loss, keeps_the_gradient(), ExponentialAverage(), 3, mesh)
     state, metrics = step(state, place(BATCHES[0], mesh))
     gradient = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.optimizer)])
@@ -185,7 +185,7 @@ def test_a_step_in_bfloat16_keeps_parameters_averages_and_moments_in_float32():
     apply, params = nn.initialized(nn.MLP(width=8, depth=1), SHAPE, 0, nn.Compute(bfloat16=True))
     optimizer, mesh = Adam(warmup=1).transformation(), data_mesh()
     loss = batch_loss(apply, VP(), Objective(), Quantization(17))
-    state = jax.device_put(TrainState.create(params, optimizer), replicated(mesh))
+    state = jax.device_put(TrainState.create(params, optimizer, ExponentialAverage()), replicated(mesh))
     batch, before = place(BATCHES[0], mesh), np.array(params["exit"]["kernel"])
     assert "bf16" in str(jax.make_jaxpr(loss)(params, jax.random.key(0), batch))
     after, metrics = make_step(loss, optimizer, ExponentialAverage(), 3, mesh)(state, batch)

@@ -8,10 +8,10 @@ from sde_jax.errors import InputError
 from sde_jax.training import ExponentialAverage
 
 
-def averaged(average: ExponentialAverage, start: float, params: list[float]) -> float:
-    value = {"w": jnp.asarray(start)}
-    for n, p in enumerate(params, 1):
-        value = average.update(value, {"w": jnp.asarray(p)}, jnp.asarray(n))
+def averaged(average: ExponentialAverage, start: float, params: list[float], first: int = 1) -> float:
+    value = average.init({"w": jnp.asarray(start)})
+    for n, p in enumerate(params, first):
+        value = average.update(value, {"w": jnp.asarray(p)}, jnp.asarray(n), 64)
     return float(value["w"])
 
 
@@ -23,12 +23,15 @@ def test_on_the_ramp_the_initial_parameters_are_forgotten_as_a_ratio_of_factoria
 
 
 def test_beyond_the_ramp_every_update_has_a_share_that_decays_geometrically():
-    average, n, later = ExponentialAverage(0.5), 9, [1.0, 2.0, -4.0]
     # (1 + n) / (10 + n) >= 0.5 from n = 8 on.
-    value = {"w": jnp.asarray(5.0)}
-    for step, p in enumerate(later, n):
-        value = average.update(value, {"w": jnp.asarray(p)}, jnp.asarray(step))
-    assert float(value["w"]) == pytest.approx(5 / 8 + 1 / 8 + 2 / 4 - 4 / 2)
+    assert averaged(ExponentialAverage(0.5), 5.0, [1.0, 2.0, -4.0], first=9) == pytest.approx(5 / 8 + 1 / 8 + 2 / 4 - 2)
+
+
+def test_without_the_ramp_every_update_has_a_share_that_decays_geometrically_from_the_first():
+    params = [1.0, 2.0, -4.0, 8.0]
+    shares = [0.1 * 0.9**age for age in (3, 2, 1, 0)]
+    expected = 5 * 0.9**4 + sum(share * p for share, p in zip(shares, params, strict=True))
+    assert averaged(ExponentialAverage(0.9, ramp=False), 5.0, params) == pytest.approx(expected)
 
 
 def test_the_first_update_keeps_two_elevenths():
@@ -41,7 +44,7 @@ def test_without_decay_the_average_is_the_parameters():
 
 def test_an_average_keeps_the_type_of_the_parameters():
     update = ExponentialAverage().update(
-        {"w": jnp.ones(2, jnp.bfloat16)}, {"w": jnp.zeros(2, jnp.bfloat16)}, jnp.int32(1)
+        {"w": jnp.ones(2, jnp.bfloat16)}, {"w": jnp.zeros(2, jnp.bfloat16)}, jnp.int32(1), 64
     )
     assert update["w"].dtype == jnp.bfloat16
 
