@@ -1,0 +1,229 @@
+"""Start one program as several processes of this machine, and again where they died.
+
+    python launch/local.py -n 2 --restarts 3 -- train --config configs/digits_vp.py --workdir runs/two
+
+Each process is given `--coordinator 127.0.0.1:PORT --process_count N --process_index I`, with a free port; one alone
+is given nothing. What they write comes with [I] before each line.
+
+A process that ends badly ends the others: they have `--grace` seconds to end by themselves, as many after a SIGTERM,
+and are then killed. After that the exit codes of `sde-jax` decide: 75, 76 and 128 + n (ended by signal n) start the
+group again, up to `--restarts` times, with another port; every other code, 2 and 3 among them, never does.
+
+SIGTERM, SIGINT and SIGHUP are handed on once, to all, as SIGTERM, and nothing is started any more; a second one kills.
+The exit code is that of the process that first ended badly, or the first that forbids another start; 0 when all did.
+"""
+
+import argparse
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import IO
+
+INTERRUPTED, STUCK = 75, 76
+"""What `sde-jax` exits with after a save on a signal, and where no step ended in time."""
+
+
+def restartable(code: int) -> bool:
+    """Return whether the same command, run again, goes on where a process left with this code."""
+    return code in (INTERRUPTED, STUCK) or code > 128
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is started: a command, in how many processes, with how many virtual devices of the CPU each."""
+
+    command: list[str]
+    processes: int
+    devices_per_process: int | None
+
+    def arguments(self, index: int, port: int) -> list[str]:
+        """Return the command of one process."""
+        if self.processes == 1:
+            return self.command
+        where = ["--coordinator", f"127.0.0.1:{port}"]
+        return [*self.command, *where, "--process_count", str(self.processes), "--process_index", str(index)]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of every process."""
+        environment = {"PYTHONUNBUFFERED": "1", **os.environ}
+        if self.devices_per_process is not None:
+            flag = f"--xla_force_host_platform_device_count={self.devices_per_process}"
+            environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {flag}".strip()
+            environment.setdefault("JAX_PLATFORMS", "cpu")
+        return environment
+
+
+class Member:
+    """One process, the first of a process group of its own; its end is put into `ends` as (index, exit code)."""
+
+    _writing = threading.Lock()
+
+    def __init__(self, job: Job, index: int, port: int, ends: SimpleQueue):
+        self._index, self._ends = index, ends
+        self._process = subprocess.Popen(
+            job.arguments(index, port),
+            env=job.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            process_group=0,
+        )
+        streams = ((self._process.stdout, sys.stdout), (self._process.stderr, sys.stderr))
+        self._threads = [threading.Thread(target=self._copy, args=pair, daemon=True) for pair in streams]
+        self._threads.append(threading.Thread(target=self._wait, daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process and all that it started."""
+        if self._process.returncode is None:
+            self._signal_group(number)
+
+    def join(self) -> None:
+        """Wait until all that an ended process wrote is shown."""
+        for thread in self._threads:
+            thread.join(timeout=5)  # what left the group and lives on may hold the pipe
+
+    def _copy(self, source: IO[str], target: IO[str]) -> None:
+        for line in source:
+            with self._writing:
+                target.write(f"[{self._index}] {line.rstrip()}\n")
+                target.flush()
+
+    def _wait(self) -> None:
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        self._signal_group(signal.SIGKILL)  # while the number of the group is still its own
+        code = self._process.wait()
+        self._ends.put((self._index, code if code >= 0 else 128 - code))
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+
+class Launcher:
+    """Runs a job until it is done, gives up, or is told to stop."""
+
+    def __init__(self, job: Job, restarts: int, grace: float):
+        self._job, self._restarts, self._grace = job, restarts, grace
+        self._events: SimpleQueue = SimpleQueue()
+        self._signals = 0
+
+    def run(self) -> int:
+        """Return the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda number, frame: self._events.put(signal.Signals(number)))
+        started = 0
+        while True:
+            code, failed = self._run_once()
+            if code == 0 or self._signals or not restartable(code) or started == self._restarts:
+                return code
+            started += 1
+            self._say(f"process {failed} ended with {code}; start {started} of {self._restarts} more")
+
+    def _run_once(self) -> tuple[int, int]:
+        """Start the group and see it to its end; return the exit code that counts and whose it is."""
+        port = free_port()
+        members = [Member(self._job, index, port, self._events) for index in range(self._job.processes)]
+        bad: list[tuple[int, int]] = []
+        remaining, deadline, told = len(members), float("inf"), False
+        while remaining:
+            try:
+                event = self._events.get(timeout=min(max(deadline - time.monotonic(), 0), 3600))
+            except Empty:
+                if time.monotonic() >= deadline:
+                    self._send(members, signal.SIGKILL if told else signal.SIGTERM)
+                    told, deadline = True, time.monotonic() + self._grace
+                continue
+            if isinstance(event, signal.Signals):
+                self._stop(members, event)
+                continue
+            remaining -= 1
+            if event[1] != 0:
+                deadline = min(deadline, time.monotonic() + self._grace)
+                if not told:
+                    bad.append((event[1], event[0]))
+        for member in members:
+            member.join()
+        final = [end for end in bad if not restartable(end[0])]
+        return (final or bad or [(0, 0)])[0]
+
+    def _stop(self, members: list[Member], number: signal.Signals) -> None:
+        self._signals += 1
+        again = self._signals > 1
+        self._say(f"{number.name}: {'killing all' if again else 'handed on to all; a second one kills'}")
+        self._send(members, signal.SIGKILL if again else signal.SIGTERM)
+
+    @staticmethod
+    def _send(members: list[Member], number: signal.Signals) -> None:
+        for member in members:
+            member.send(number)
+
+    @staticmethod
+    def _say(text: str) -> None:
+        print(f"launch: {text}", file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(
+        description="Run a command in several processes of this machine.",
+        usage="python launch/local.py [flags] -- COMMAND ...",
+        allow_abbrev=False,
+    )
+    parser.add_argument("-n", "--processes", type=_count, default=1)
+    parser.add_argument("--restarts", type=_natural, default=0, help="how often a group that died is started again")
+    parser.add_argument("--grace", type=_seconds, default=30.0, help="seconds the others have once one ended badly")
+    parser.add_argument("--devices_per_process", type=_count, help="virtual devices of the CPU")
+    parser.add_argument("--program", help="what COMMAND is an argument of; default sde-jax, of this Python")
+    given = list(sys.argv[1:] if argv is None else argv)
+    end = given.index("--") if "--" in given else len(given)
+    flags = parser.parse_args(given[:end])
+    program = [sys.executable, "-m", "sde_jax"] if flags.program is None else shlex.split(flags.program)
+    if not program or shutil.which(program[0]) is None:
+        parser.error(f"--program {flags.program!r}: no such program")
+    job = Job([*program, *given[end + 1 :]], flags.processes, flags.devices_per_process)
+    return Launcher(job, flags.restarts, flags.grace).run()
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1")
+    return int(text)
+
+
+def _natural(text: str) -> int:
+    return 0 if text == "0" else _count(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
