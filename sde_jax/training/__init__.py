@@ -1,9 +1,11 @@
 """Training: state, step, averages, checkpoints and the loop around them."""
 
+from sde_jax.training.account import Account as Account
 from sde_jax.training.averages import Average as Average
 from sde_jax.training.averages import ExponentialAverage as ExponentialAverage
 from sde_jax.training.books import Books as Books
 from sde_jax.training.books import read_books as read_books
+from sde_jax.training.books import read_history as read_history
 from sde_jax.training.checkpoint import Checkpoints as Checkpoints
 from sde_jax.training.checkpoint import abstract as abstract
 from sde_jax.training.clock import Clock as Clock

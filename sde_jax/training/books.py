@@ -1,52 +1,119 @@
 """The books of a run: every logged number as a JSON line and as a TensorBoard event."""
 
-import json
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from tensorboardX import SummaryWriter
+
+from sde_jax.training.account import Account
+from sde_jax.training.clock import Clock
+from sde_jax.training.lines import append_line, line, read_lines, replace_lines
 
 
 class Books:
     """Numbers by step, in `metrics.jsonl` and `tensorboard/` of a run's directory. A context manager.
 
-    A run resumed at `step` drops what an interrupted one wrote after it, so that every step is there once.
-    `seconds_before` is the training time up to `step`.
+    A run resumed at `step` drops what an interrupted one wrote after it, so that every step is there once. Each row
+    has the run's `account` up to there, over all starts, as `Account.row` tells it; time is that of `clock`. What
+    happened besides the steps, starts, rollbacks and ends, is in `history.jsonl`, with its step, its Unix time and
+    the account; nothing is dropped there. With `writing` False, as in all processes but the first, nothing is touched.
     """
 
     FILE = "metrics.jsonl"
+    HISTORY = "history.jsonl"
 
-    def __init__(self, directory: Path, step: int):
-        path = directory / self.FILE
-        kept = [row for row in read_books(directory) if row["step"] <= step]
-        # Under a passing name first: a kill in between must not lose the rows of days.
-        partial = path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        partial.replace(path)
-        self.seconds_before = kept[-1]["seconds"] if kept else 0.0
-        self._lines = path.open("a", buffering=1)
-        self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1, filename_suffix=f".{step}")
+    def __init__(self, directory: Path, step: int, clock: Clock | None = None, writing: bool = True):
+        self._directory, self._clock, self._writing = directory, clock or Clock(), writing
+        self.seconds_before = 0.0
+        self._before = Account()
+        if writing:
+            # Of equally long accounts the one of the history is the later.
+            rows = read_books(directory) + read_history(directory)
+            self._before = max(map(Account.of, reversed(rows)), key=lambda a: a.wall, default=Account())
+            self._open(step, "start")
 
     def __enter__(self) -> "Books":
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if self._writing:
+            self._close()
+            with suppress(OSError):  # a full disk, which has been told of
+                self._happened("end" if exception[0] is None else "error", self._step)
+
+    @property
+    def account(self) -> Account:
+        """What became of the run's time up to now."""
+        return self._before.plus(self._clock.seconds)
+
+    def write(self, step: int, values: Mapping[str, Any], lost: float = 0.0) -> None:
+        """Add the numbers of one step: numbers by name, or lists of them, and None for what is not known.
+
+        `lost` is the time since the last row that went into skipped steps, in seconds.
+        """
+        self._before = replace(self._before, lost=self._before.lost + lost)
+        if not self._writing:
+            return
+        self._step = step
+        row = {"step": step, **values, **self.account.row()}
+        self._lines.write(line(row))
+        for name, value in row.items():
+            for tag, number in _scalars(name, value):
+                self._events.add_scalar(tag, number, step)
+
+    def picture(self, step: int, name: str, pixels: np.ndarray) -> None:
+        """Add a picture, uint8 [height, width, channels], to TensorBoard."""
+        if self._writing:
+            self._events.add_image(name, pixels, step, dataformats="HWC")
+
+    def rewind(self, step: int) -> None:
+        """Drop what was written after `step`, to which the run goes back."""
+        if self._writing:
+            self._close()
+            self._open(step, "rollback")
+
+    def _open(self, step: int, event: str) -> None:
+        rows = read_books(self._directory)
+        kept = [row for row in rows if row["step"] <= step]
+        if len(kept) < len(rows):
+            now = self.account.rewound(Account.of(kept[-1]) if kept else Account())
+            self._before = replace(self._before, lost=now.lost)
+        self._step = step
+        self.seconds_before = kept[-1].get("seconds", 0.0) if kept else 0.0
+        self._happened(event, step)
+        path = self._directory / self.FILE
+        replace_lines(path, kept)
+        self._lines = path.open("a", buffering=1)
+        suffix = f".{step}.{len(read_history(self._directory))}"
+        self._events = SummaryWriter(str(self._directory / "tensorboard"), purge_step=step + 1, filename_suffix=suffix)
+
+    def _close(self) -> None:
         self._lines.close()
         self._events.close()
 
-    def write(self, step: int, values: dict[str, float]) -> None:
-        """Add the numbers of one step."""
-        self._lines.write(json.dumps({"step": step, **values}) + "\n")
-        for name, value in values.items():
-            self._events.add_scalar(name, value, step)
+    def _happened(self, event: str, step: int) -> None:
+        row = {"event": event, "time": time.time(), "step": step, **self.account.row()}
+        append_line(self._directory / self.HISTORY, row)
 
 
-def read_books(directory: Path) -> list[dict[str, float]]:
+def _scalars(name: str, value: Any) -> list[tuple[str, float]]:
+    if name == "step" or value is None:
+        return []
+    if np.ndim(value) == 0:
+        return [(name, float(value))]
+    return [(f"{name}/{i}", float(item)) for i, item in enumerate(value) if item is not None]
+
+
+def read_books(directory: Path) -> list[dict[str, Any]]:
     """Return the rows of a run's directory, in order; a last line cut off by a kill is left out."""
-    path = directory / Books.FILE
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
+    return [row for row in read_lines(directory / Books.FILE) if "step" in row]
+
+
+def read_history(directory: Path) -> list[dict[str, Any]]:
+    """Return the starts, rollbacks and ends of a run, in order."""
+    return read_lines(directory / Books.HISTORY)
