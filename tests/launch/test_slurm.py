@@ -1,0 +1,177 @@
+"""SLURM is played by an `srun` that starts the tasks as it does and a `scontrol` that writes down what it is told."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from launch import slurm
+
+EXPECTED = """\
+#!/bin/bash
+#SBATCH --job-name=ffhq
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=4
+#SBATCH --gpus-per-node=4
+#SBATCH --cpus-per-task=6
+#SBATCH --partition=gpu
+#SBATCH --mem=200G
+#SBATCH --time=1-00:00:00
+#SBATCH --signal=TERM@600
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=%x-%j.log
+
+set -e
+module load cuda
+
+code=0
+srun --kill-on-bad-exit=1 --gpu-bind=none --cpus-per-task=6 --label \\
+  sde-jax train --config 'a b.py' --workdir runs/ffhq --distributed || code=$?
+
+# 75: interrupted and saved. 76 and from 129 on: stuck, or ended by a signal; these are counted.
+faults="$SLURM_JOB_NAME-$SLURM_JOB_ID.faults"
+if [ "$code" -eq 76 ] || [ "$code" -gt 128 ]; then
+  echo "$code" >> "$faults"
+  again=$(( $(wc -l < "$faults") <= 5 ))
+else
+  again=$(( code == 75 ))
+fi
+if [ "$again" -eq 1 ]; then
+  echo "exit code $code: queued again"
+  scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"
+"""
+
+SRUN = """#!{python}
+import os, subprocess, sys
+arguments = sys.argv[1:]
+while arguments[0].startswith("-"):
+    arguments.pop(0)
+count = int(os.environ["SLURM_NTASKS"])
+tasks = [
+    subprocess.Popen(arguments, env={{**os.environ, "SLURM_PROCID": str(task), "SLURM_LOCALID": str(task),
+                                     "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_NUM_NODES": "1"}})
+    for task in range(count)
+]
+sys.exit(max(code if code >= 0 else 128 - code for code in [task.wait() for task in tasks]))
+"""
+
+
+@pytest.fixture
+def render(capsys):
+    """The script of a command line."""
+
+    def text(*arguments: str) -> str:
+        assert slurm.main(arguments) == 0
+        return capsys.readouterr().out
+
+    return text
+
+
+@pytest.fixture
+def submit(tmp_path):
+    """Run a script as SLURM would; return its exit code, its output, and what `scontrol` was told."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "srun").write_text(SRUN.format(python=sys.executable))
+    (programs / "scontrol").write_text('#!/bin/bash\necho "$*" >> scontrol\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+
+    def run(script: str, tasks: int = 1, job: int = 7) -> tuple[int, str, list[str]]:
+        path = {"PATH": f"{programs}:{os.environ['PATH']}"}
+        job_is = {"SLURM_JOB_ID": str(job), "SLURM_JOB_NAME": "name", "SLURM_NTASKS": str(tasks)}
+        ended = subprocess.run(
+            ["bash", "-c", script],
+            env={**os.environ, **path, **job_is},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        told = tmp_path / "scontrol"
+        return ended.returncode, ended.stdout + ended.stderr, told.read_text().splitlines() if told.exists() else []
+
+    return run
+
+
+def test_the_script_of_two_nodes_with_four_gpus_each(render):
+    text = render(
+        *["--name", "ffhq", "--nodes", "2", "--gpus_per_node", "4", "--cpus_per_task", "6", "--partition", "gpu"],
+        *["--memory", "200G", "--time", "1-00:00:00", "--signal_seconds", "600", "--setup", "module load cuda"],
+        *["--", "train", "--config", "a b.py", "--workdir", "runs/ffhq"],
+    )
+    assert text == EXPECTED
+
+
+def test_the_script_is_bash_without_a_warning(render, tmp_path):
+    script = tmp_path / "job"
+    script.write_text(render("--setup", "true", "--", "train", "--config", "it's $HOME"))
+    checked = subprocess.run(["bash", "-n", script], capture_output=True, text=True)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    if shutil.which("shellcheck"):
+        assert subprocess.run(["shellcheck", script]).returncode == 0
+
+
+@pytest.mark.parametrize(("code", "requeued"), [(0, 0), (1, 0), (2, 0), (3, 0), (75, 1), (76, 1), (137, 1), (143, 1)])
+def test_the_job_is_queued_again_where_the_run_can_go_on(render, submit, code, requeued):
+    ended, _, told = submit(render("--program", "bash -c", "--", f"exit {code}"))
+    assert ended == code
+    assert told == ["requeue 7"] * requeued
+
+
+def test_faults_are_counted_and_interruptions_are_not(render, submit):
+    stuck, interrupted = (render("--restarts", "2", "--program", "bash -c", "--", f"exit {code}") for code in (76, 75))
+    requeues = [len(submit(script)[2]) for script in (stuck, interrupted, stuck, interrupted, stuck, interrupted)]
+    assert requeues == [1, 2, 3, 4, 4, 5]
+
+
+def test_a_setup_that_fails_runs_nothing(render, submit):
+    ended, output, told = submit(render("--setup", "false", "--program", "echo", "--", "ran"))
+    assert (ended, "ran" in output, told) == (1, False, [])
+
+
+def test_every_task_is_given_the_arguments_as_they_are(render, submit):
+    _, output, _ = submit(render("--program", "printf <%s>", "--", "it's", "$HOME", "a b", '"'), tasks=2)
+    assert output == """<it's><$HOME><a b><"><--distributed>""" * 2
+
+
+def test_two_jax_processes_find_each_other_by_what_slurm_tells_them(render, submit, sum_over_processes):
+    first = 65535 - 2**12 + 1  # JAX takes the port first + job % 2**12
+    with socket.socket() as listener:
+        port = next(port for port in range(first, 65536) if listener.connect_ex(("localhost", port)))
+    text = render("--program", f"{sys.executable} {sum_over_processes}", "--", "train")
+    ended, output, _ = submit(text, tasks=2, job=port - first + 2**12)
+    assert ended == 0, output
+    assert sorted(re.findall(r"process \d of .*", output)) == [f"process {i} of 2, devices 2, sum 3" for i in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--name", "a b"], "'a b': expected letters"),
+        (["--partition", "x\n#SBATCH --exclusive"], "expected a value without spaces"),
+        (["--time", "24"], "'24': expected [days-]hours:minutes:seconds"),
+        (["--time", "00:05:00", "--signal_seconds", "300"], "expected less than --time 00:05:00"),
+        (["--gpus_per_node", "0"], "'0': expected a whole number from 1"),
+        (["--signal_seconds", "5"], "'5': expected 10 to 9999 seconds"),
+    ],
+)
+def test_a_flag_that_cannot_be_used_is_told_in_one_line(capsys, flags, said):
+    with pytest.raises(SystemExit) as exit:
+        slurm.main([*flags, "--", "train"])
+    assert exit.value.code == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_without_a_command_there_is_nothing_to_run(capsys):
+    with pytest.raises(SystemExit) as exit:
+        slurm.main([])
+    assert exit.value.code == 2
+    assert "expected a command after --" in capsys.readouterr().err
