@@ -9,6 +9,9 @@ from sde_jax.training.books import read_history as read_history
 from sde_jax.training.checkpoint import Checkpoints as Checkpoints
 from sde_jax.training.checkpoint import abstract as abstract
 from sde_jax.training.clock import Clock as Clock
+from sde_jax.training.flops import flop_utilization as flop_utilization
+from sde_jax.training.flops import peak_flops as peak_flops
+from sde_jax.training.flops import product_flops as product_flops
 from sde_jax.training.guard import FiniteGuard as FiniteGuard
 from sde_jax.training.guard import Interruption as Interruption
 from sde_jax.training.loop import Events as Events
