@@ -3,6 +3,10 @@
 from sde_jax.training.account import Account as Account
 from sde_jax.training.averages import Average as Average
 from sde_jax.training.averages import ExponentialAverage as ExponentialAverage
+from sde_jax.training.averages import HalfLife as HalfLife
+from sde_jax.training.averages import PowerAverages as PowerAverages
+from sde_jax.training.averages import Several as Several
+from sde_jax.training.averages import reconstruct as reconstruct
 from sde_jax.training.books import Books as Books
 from sde_jax.training.books import read_books as read_books
 from sde_jax.training.books import read_history as read_history
