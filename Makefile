@@ -30,6 +30,8 @@ types: .venv/.developed  ## pyright
 lock: .venv/.bootstrapped  ## resolve the dependencies anew
 	$(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
 	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -c requirements.lock -o requirements-dev.lock
+	$(UV) pip compile pyproject.toml --extra cuda --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -c requirements.lock -o launch/requirements-cuda.lock
+	$(UV) pip compile pyproject.toml --extra tpu --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -c requirements.lock -o launch/requirements-tpu.lock
 
 clean:  ## remove the environment and caches
 	rm -rf .venv .pytest_cache .ruff_cache
