@@ -57,11 +57,12 @@ def line_look(theme: Theme, index: int) -> LineLook:
     }
 
 
-def svg(draw: Callable[[Axes], None], theme: Theme, width: int) -> str:
+def svg(draw: Callable[[Axes], None], theme: Theme, width: int, legend: str = "") -> str:
     """The SVG document of the axes that `draw` fills, `width` CSS pixels wide and 240 + width / 8 high.
 
-    Its text is 13 pixels high and its ground transparent. matplotlib's settings, the user's own included,
-    are set aside for the time of the call, so that a diagram depends on its arguments alone.
+    `legend` heads the names of the series, which are short then: twice as many stand in a row. Text is 13 pixels
+    high, the ground transparent. matplotlib's settings, the user's own included, are set aside for the time of the
+    call, so that a diagram depends on its arguments alone.
     """
     with matplotlib.rc_context(), warnings.catch_warnings():
         # The browser has the glyphs that matplotlib's own font lacks.
@@ -72,13 +73,13 @@ def svg(draw: Callable[[Axes], None], theme: Theme, width: int) -> str:
         figure = Figure(figsize=(width / 72, (240 + width / 8) / 72), dpi=72, layout="constrained")
         axes = figure.subplots()
         draw(axes)
-        _dress(figure, axes, theme, columns=2 if width > 600 else 1)
+        _dress(figure, axes, theme, legend, columns=(2 if width > 600 else 1) * (2 if legend else 1))
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return buffer.getvalue().replace("'DejaVu Sans'", _PAGE_FONTS)
 
 
-def _dress(figure: Figure, axes: Axes, theme: Theme, columns: int) -> None:
+def _dress(figure: Figure, axes: Axes, theme: Theme, legend: str, columns: int) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(theme.muted)
     axes.grid(axis="y", color=theme.hairline, linewidth=1)
@@ -89,13 +90,17 @@ def _dress(figure: Figure, axes: Axes, theme: Theme, columns: int) -> None:
         label.set(color=theme.muted, size=13)
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        figure.legend(
+        drawn = figure.legend(
             handles,
             labels,
+            title=legend or None,
             loc="outside upper left",
             ncols=columns,
             fontsize=13,
             labelcolor=theme.ink,
             frameon=False,
             borderaxespad=0.2,
+            alignment="left",
+            title_fontsize=13,
         )
+        drawn.get_title().set_color(theme.muted)

@@ -4,26 +4,27 @@ import base64
 import functools
 import hashlib
 import io
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import TypedDict
 
 import jinja2
 import numpy as np
 from numpy.typing import ArrayLike
-from PIL.Image import Image
+from PIL.Image import Image, fromarray
 
 from sde_jax.errors import InputError
 from sde_jax.report.checks import finite_vector, image_batch, same_length
 from sde_jax.report.diagram import DARK, LIGHT, PAGE_WIDTH
+from sde_jax.report.levels import losses_by_noise_level
 from sde_jax.report.plots import image_grid, likelihood_histogram, loss_by_noise_level, training_curve
+from sde_jax.report.progress import preview_pictures, time_rows
+from sde_jax.report.settings import setting_rows, summary_row
 
 _NARROW_WIDTH = 380
 _GRID_PIXELS = 600
 _PAIR_PIXELS = 400
+_PREVIEW_PIXELS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,10 @@ class Report:
       four digits; a string, such as "3.41 ± 0.02", as it is.
     config: the run's settings, nested JSON.
     curve: name -> (steps [n], increasing; losses [n]). A loss that is not finite is a gap, and counted.
+    level_losses: (steps [n], increasing; edges [k + 1], increasing; losses [n, k]) of the k intervals of log_snr.
+    time: name -> seconds of each part of the run's time.
+    progress: name -> number or words about how the training went.
+    previews: caption -> picture, uint8 [h, w, c], c = 1 or 3, in the order in which they were made.
     noise_levels: (log_snr [n], loss [n]); log_snr is ln(alpha^2 / sigma^2).
     grids: caption -> uint8 [n, h, w, c], c = 1 or 3.
     trajectory: uint8 [frames, n, h, w, c], the samples while they are generated, noise first.
@@ -48,6 +53,10 @@ class Report:
     summary: Sequence[tuple[str, str | int | float, str]] = ()
     config: Mapping[str, object] = field(default_factory=dict)
     curve: Mapping[str, tuple[ArrayLike, ArrayLike]] = field(default_factory=dict)
+    level_losses: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None
+    time: Mapping[str, float] = field(default_factory=dict)
+    progress: Mapping[str, object] = field(default_factory=dict)
+    previews: Mapping[str, ArrayLike] = field(default_factory=dict)
     noise_levels: tuple[ArrayLike, ArrayLike] | None = None
     grids: Mapping[str, ArrayLike] = field(default_factory=dict)
     trajectory: ArrayLike | None = None
@@ -55,12 +64,6 @@ class Report:
     bits_per_dim: ArrayLike | None = None
     baseline_bits_per_dim: ArrayLike | None = None
     environment: Mapping[str, object] = field(default_factory=dict)
-
-
-class _Row(TypedDict):
-    name: str
-    text: str
-    rows: "list[_Row] | None"
 
 
 def render(report: Report) -> str:
@@ -79,14 +82,18 @@ def render(report: Report) -> str:
         policy=_policy(script),
         style=_resource("page.css"),
         script=script,
-        summary=[_summary_row(row) for row in report.summary],
+        summary=[summary_row(row) for row in report.summary],
         grids=_grids(report.grids),
         trajectory=_trajectory(report),
         curve=_curve(report),
+        level_losses=_level_losses(report),
+        time=time_rows(report.time),
+        progress=setting_rows("progress", report.progress),
+        previews=_previews(report.previews),
         noise_levels=_noise_levels(report),
         likelihood=_likelihood(report),
-        config=_rows("config", report.config),
-        environment=_rows("environment", report.environment),
+        config=setting_rows("config", report.config),
+        environment=setting_rows("environment", report.environment),
     )
     # A name from the command line may hold a byte that is not UTF-8, which Python keeps as a lone surrogate.
     return page.encode("utf-8", "replace").decode("utf-8")
@@ -112,52 +119,6 @@ def _policy(script: str) -> str:
 
 def _data_uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _summary_row(row: tuple[str, str | int | float, str]) -> dict[str, str]:
-    if not isinstance(row, tuple | list) or len(row) != 3:
-        raise InputError(f"the summary has the row {row!r}; expected (name, value, explanation)")
-    name, value, explanation = row
-    where = f"the summary's {name!r}"
-    text = _scalar_text(where, value)
-    if isinstance(value, float | np.floating):
-        text = f"{value:.4g}"
-    elif isinstance(value, int | np.integer) and not isinstance(value, bool):
-        text = f"{value:,}"
-    return {"name": name, "value": text, "explanation": explanation}
-
-
-def _scalar_text(where: str, value: object) -> str:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, bool | int | float | None):
-        raise InputError(f"{where} is a {type(value).__name__}; expected a string, a number, a truth value or None")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{where} is {value}; expected a finite number, or words")
-    return json.dumps(value)
-
-
-def _rows(where: str, settings: Mapping[str, object]) -> list[_Row]:
-    return [_row(f"{where}.{name}", str(name), value) for name, value in settings.items()]
-
-
-def _row(where: str, name: str, value: object) -> _Row:
-    if isinstance(value, Mapping) and value:
-        return {"name": name, "text": "", "rows": _rows(where, value)}
-    if isinstance(value, Mapping):
-        return {"name": name, "text": "{}", "rows": None}
-    if not isinstance(value, list | tuple):
-        return {"name": name, "text": _scalar_text(where, value), "rows": None}
-    if any(isinstance(item, Mapping | list | tuple) for item in value):
-        return {
-            "name": name,
-            "text": "",
-            "rows": [_row(f"{where}.{i}", str(i), item) for i, item in enumerate(value)],
-        }
-    items = ", ".join(_scalar_text(f"{where}.{i}", item) for i, item in enumerate(value))
-    return {"name": name, "text": f"[{items}]", "rows": None}
 
 
 def _grids(grids: Mapping[str, ArrayLike]) -> list[dict[str, object]]:
@@ -224,6 +185,27 @@ def _curve(report: Report) -> dict[str, str] | None:
         losses = losses[np.isfinite(losses)]
         ends.append(f"{name} from {losses[0]:.4g} to {losses[-1]:.4g}")
     return {**pictures, "alt": f"Loss against training step: {'; '.join(ends)}"}
+
+
+def _level_losses(report: Report) -> dict[str, str] | None:
+    if report.level_losses is None:
+        return None
+    pictures = _pictures(functools.partial(losses_by_noise_level, *report.level_losses))
+    edges = np.asarray(report.level_losses[1])
+    levels = f"{len(edges) - 1} noise levels, log SNR {edges[0]:.3g} to {edges[-1]:.3g}"
+    return {**pictures, "alt": f"Loss against training step at {levels}"}
+
+
+def _previews(previews: Mapping[str, ArrayLike]) -> list[dict[str, object]]:
+    return [
+        {
+            "caption": caption,
+            "source": _png(fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)),
+            "width": min(_PREVIEW_PIXELS, picture.shape[1]),
+            "alt": f"Samples while it trained, {caption}",
+        }
+        for caption, picture in preview_pictures(previews)
+    ]
 
 
 def _noise_levels(report: Report) -> dict[str, str] | None:

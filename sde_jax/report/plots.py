@@ -78,11 +78,8 @@ def training_curve(
             missing = np.count_nonzero(~np.isfinite(loss))
             label = f"{_printable(name)} ({missing} not finite)" if missing else _printable(name)
             _draw_curve(axes, steps, loss, label, line_look(theme, index))
-        _scale_losses(axes, np.concatenate([loss for _, loss in curves.values()]))
-        axes.xaxis.set_major_locator(MaxNLocator(8 if width > 600 else 4))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.10g}"))
-        axes.set_xlabel("training step")
-        axes.set_ylabel("loss")
+        scale_losses(axes, np.concatenate([loss for _, loss in curves.values()]))
+        step_axis(axes, width)
 
     return svg(draw, theme, width)
 
@@ -107,9 +104,9 @@ def loss_by_noise_level(log_snr: ArrayLike, loss: ArrayLike, *, theme: Theme = L
             bins = min(24, len(levels) // 10)
             _dots(axes, levels, losses, look["color"])
             axes.plot([], [], "o", color=look["color"], alpha=0.6, markersize=3, label="one measurement")
-            means = _block_means(levels, bins), _block_means(losses, bins)
+            means = block_means(levels, bins), block_means(losses, bins)
             axes.plot(*means, marker="o", markersize=4, label=f"mean in {bins} bins of equal count", **look)
-        _scale_losses(axes, losses)
+        scale_losses(axes, losses)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.set_xlabel("← noise\N{EM SPACE}\N{EM SPACE}log SNR, ln(α²/σ²)\N{EM SPACE}\N{EM SPACE}data →")
         axes.set_ylabel("loss")
@@ -183,7 +180,7 @@ def _draw_curve(axes: Axes, steps: np.ndarray, loss: np.ndarray, label: str, loo
         return
     blocks = min(_MOST_BLOCKS, len(steps))
     _dots(axes, steps, loss, look["color"])
-    axes.plot(_block_means(steps, blocks), _running_mean(_block_means(loss, blocks)), label=label, **look)
+    axes.plot(block_means(steps, blocks), _running_mean(block_means(loss, blocks)), label=label, **look)
 
 
 def _dots(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str) -> None:
@@ -195,7 +192,16 @@ def _dots(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str) -> None:
     axes.plot(across, up, color=colour, alpha=0.42, linewidth=3, solid_capstyle="round")
 
 
-def _block_means(values: np.ndarray, blocks: int) -> np.ndarray:
+def step_axis(axes: Axes, width: int) -> None:
+    """Name the axes of losses against the training step, with as many ticks as `width` has room for."""
+    axes.xaxis.set_major_locator(MaxNLocator(8 if width > 600 else 4))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.10g}"))
+    axes.set_xlabel("training step")
+    axes.set_ylabel("loss")
+
+
+def block_means(values: np.ndarray, blocks: int) -> np.ndarray:
+    """The means of the finite values [n] within blocks of equal size, [blocks]; NaN where there are none."""
     starts = np.arange(blocks) * len(values) // blocks
     finite = np.isfinite(values)
     counts = np.add.reduceat(finite.astype(float), starts)
@@ -211,7 +217,8 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
     return np.where(finite, sums / np.where(finite, weights, 1.0), np.nan)
 
 
-def _scale_losses(axes: Axes, losses: np.ndarray) -> None:
+def scale_losses(axes: Axes, losses: np.ndarray) -> None:
+    """Make the axis of losses logarithmic where they are positive and span a factor of 10."""
     low, high = np.nanmin(losses), np.nanmax(losses)
     if low <= 0 or high / low < _LOG_RATIO:
         return

@@ -26,6 +26,14 @@ def report():
             "blocks": [{"a": 0.5}],
         },
         curve={f"training {HOSTILE}": (steps, losses), "held out": (steps[::20], losses[::20])},
+        level_losses=(
+            steps,
+            np.linspace(-8, 8, 9),
+            np.exp(-steps[:, None] / np.linspace(20, 90, 8) - np.arange(8)) * rng.uniform(0.8, 1.2, (200, 8)),
+        ),
+        time={"steps": 54321.0, f"data {HOSTILE}": 1234.5, "compile": 61.0, "nothing": 0.0},
+        progress={"goodput": 0.97, f"starts {HOSTILE}": 3},
+        previews={f"step {n}00 {HOSTILE}": rng.integers(0, 256, (60, 60, 3), dtype=np.uint8) for n in (1, 2, 3)},
         noise_levels=(log_snr, np.exp(-(log_snr**2) / 20)),
         grids={
             f"Samples {HOSTILE}": rng.integers(0, 256, (16, 8, 8, 1), dtype=np.uint8),

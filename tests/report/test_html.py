@@ -10,6 +10,7 @@ from PIL import Image
 
 from sde_jax.errors import InputError
 from sde_jax.report import Report, render
+from sde_jax.report.progress import duration_text
 
 HOSTILE = "<script>window.pwned=1</script>"
 
@@ -54,7 +55,7 @@ def test_the_page_refers_to_nothing_outside_itself(page, document):
 
 def test_every_image_of_the_page_can_be_read(document):
     sources = [image["src"] for image in document.all("img")] + [source["srcset"] for source in document.all("source")]
-    assert len(sources) == 2 + 12 + 3 * 4
+    assert len(sources) == 2 + 12 + 3 + 4 * 4
     for source in sources:
         kind, content = source.removeprefix("data:").split(";base64,")
         content = base64.b64decode(content, validate=True)
@@ -78,7 +79,7 @@ def test_the_policy_allows_the_one_script_and_nothing_else(document):
 def test_every_string_is_text(page, document):
     assert document.text["h1"] == document.text["title"] == f"run {HOSTILE}"
     assert HOSTILE not in page
-    for tag in ("dt", "dd", "figcaption"):
+    for tag in ("dt", "dd", "figcaption", "th"):
         assert HOSTILE in document.text[tag]
 
 
@@ -114,6 +115,9 @@ def test_there_is_a_section_only_where_there_is_data(document):
         "samples",
         "sampling",
         "training",
+        "training-levels",
+        "previews",
+        "time",
         "noise-levels",
         "likelihood",
         "configuration",
@@ -123,6 +127,31 @@ def test_there_is_a_section_only_where_there_is_data(document):
     assert empty.all("section") == empty.all("img") == empty.all("dl") == []
     one = Document(render(Report(title="one", grids={"a": np.zeros((1, 2, 2, 1), np.uint8)})))
     assert [section["id"] for section in one.all("section")] == ["samples"]
+
+
+def test_time_is_told_part_by_part_the_longest_first(document):
+    assert document.text["th"] == f"stepsdata {HOSTILE}compile"
+    assert document.text["td"] == "15 h 05 min97.7%20 min 34 s2.2%1 min 01 s0.1%"
+    styles = [attributes["style"] for attributes in document.all("span")]
+    assert styles == ["width:97.7%", "width:2.2%", "width:0.1%"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.01234, "0.0123 s"),
+        (59.9, "59.9 s"),
+        (59.99, "1 min 00 s"),
+        (61, "1 min 01 s"),
+        (3599.6, "1 h 00 min"),
+        (3600, "1 h 00 min"),
+        (86399, "1 d 00 h"),
+        (86400, "1 d 00 h"),
+        (9 * 86400 + 5.4 * 3600, "9 d 05 h"),
+    ],
+)
+def test_a_duration_is_told_in_its_two_largest_units(seconds, text):
+    assert duration_text(seconds) == text
 
 
 def test_times_have_as_many_decimals_as_tell_the_frames_apart():
@@ -158,6 +187,12 @@ FRAMES = np.zeros((3, 4, 8, 8, 1), np.uint8)
         ({"environment": {"device": {1, 2}}}, "environment.device"),
         ({"curve": {"training": ([1, 2], [1.0])}}, "training"),
         ({"curve": {"training": [1, 2, 3]}}, "training"),
+        ({"time": {"a": -1.0}}, "time"),
+        ({"time": {"a": float("nan")}}, "time"),
+        ({"progress": {"goodput": float("nan")}}, "progress.goodput"),
+        ({"previews": {"step 1": np.zeros((2, 2), np.uint8)}}, "step 1"),
+        ({"previews": {"step 1": np.zeros((2, 2, 3))}}, "step 1"),
+        ({"level_losses": ([1, 2], [0, 1, 2], [[1.0, 1.0]])}, "losses"),
         ({"noise_levels": ([0.0], [float("nan")])}, "loss"),
         ({"noise_levels": np.zeros((2, 3))}, "noise_levels"),
         ({"grids": {"a": IMAGES[0]}}, "'a'"),

@@ -6,12 +6,22 @@ import numpy as np
 import pytest
 
 from sde_jax.errors import InputError
-from sde_jax.report import DARK, LIGHT, image_grid, likelihood_histogram, loss_by_noise_level, training_curve
-from sde_jax.report.plots import _block_means, _running_mean, mean_text
+from sde_jax.report import (
+    DARK,
+    LIGHT,
+    image_grid,
+    likelihood_histogram,
+    loss_by_noise_level,
+    losses_by_noise_level,
+    training_curve,
+)
+from sde_jax.report.plots import _running_mean, block_means, mean_text
 
 STEPS = np.arange(1, 101)
 LOSS = np.exp(-STEPS / 10)
+LEVELS = np.linspace(-9, 9, 9), np.exp(-STEPS[:, None] / np.arange(5, 13))
 DIAGRAMS = {
+    "losses_by_noise_level": lambda **look: losses_by_noise_level(STEPS, *LEVELS, **look),
     "training_curve": lambda **look: training_curve({"training": (STEPS, LOSS)}, **look),
     "loss_by_noise_level": lambda **look: loss_by_noise_level(np.linspace(-9, 9, 100), LOSS, **look),
     "likelihood_histogram": lambda **look: likelihood_histogram(3 + LOSS, 3.9, **look),
@@ -99,15 +109,36 @@ def test_the_running_mean_keeps_a_constant_and_its_gaps():
 
 
 @pytest.mark.parametrize("blocks", [1, 7, 100])
-def test_block_means_leave_out_gaps_only(blocks):
+def testblock_means_leave_out_gaps_only(blocks):
     values = np.where(STEPS % 9 == 0, np.nan, LOSS)
     expected = [
         np.nanmean(block)
         for block in np.split(values, [i * 100 // blocks for i in range(1, blocks)])
         if np.isfinite(block).any()
     ]
-    means = _block_means(values, blocks)
+    means = block_means(values, blocks)
     np.testing.assert_allclose(means[np.isfinite(means)], expected)
+
+
+def lines_of(svg) -> list[tuple[str, int]]:
+    """The style and the number of points of each line that is not of the axes."""
+    paths = ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}path")
+    drawn = [path for path in paths if "stroke-width: 2" in path.get("style", "") and "clip-path" in path.attrib]
+    return [(path.get("style"), path.get("d").count("L") + 1) for path in drawn]
+
+
+def test_every_noise_level_with_a_loss_has_a_line_of_its_own():
+    losses = LEVELS[1].copy()
+    losses[:, 3] = np.nan
+    losses[:50, 0] = np.nan
+    drawn = losses_by_noise_level(STEPS, LEVELS[0], losses)
+    styles, points = zip(*lines_of(drawn), strict=True)
+    assert len(set(styles)) == 7
+    assert points == (30, *[60] * 6), "means over 60 blocks of steps"
+    names = [text for text in texts(drawn) if " to " in text]
+    assert names[:2] == ["\N{MINUS SIGN}9 to \N{MINUS SIGN}6.8", "\N{MINUS SIGN}6.8 to \N{MINUS SIGN}4.5"]
+    assert len(names) == 7
+    assert "log SNR, ln(α²/σ²)" in texts(drawn)
 
 
 def test_losses_are_logarithmic_only_where_positive_and_wide():
@@ -157,6 +188,12 @@ def test_a_mean_has_the_digits_that_its_error_supports():
         lambda: training_curve({"a": (STEPS, LOSS * np.nan)}),
         lambda: training_curve({"two\nlines": (STEPS, ["x"] * 100)}),
         lambda: training_curve({"a": ([], [])}),
+        lambda: losses_by_noise_level(STEPS, LEVELS[0][1:], LEVELS[1]),
+        lambda: losses_by_noise_level(STEPS[1:], *LEVELS),
+        lambda: losses_by_noise_level(STEPS[::-1], *LEVELS),
+        lambda: losses_by_noise_level(STEPS, LEVELS[0][::-1], LEVELS[1]),
+        lambda: losses_by_noise_level(STEPS, LEVELS[0], LEVELS[1] * np.nan),
+        lambda: losses_by_noise_level(STEPS, LEVELS[0], LEVELS[1].astype(str)),
         lambda: loss_by_noise_level(STEPS, LOSS[:, None]),
         lambda: loss_by_noise_level(STEPS, LOSS * np.nan),
         lambda: loss_by_noise_level(STEPS, LOSS[1:]),
