@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "sde_jax"
 RANKS = [
     {"typing", "errors", "version"},
-    {"sde", "nn", "data", "metrics", "codec"},
+    {"sde", "nn", "data", "metrics", "codec", "processes"},
     {"prediction"},
     {"reverse", "ode"},
     {"sampling", "likelihood", "objective", "guidance"},

@@ -1,0 +1,41 @@
+"""Which process of a job this is, and what its processes share: text by key, and places to meet."""
+
+from typing import Any
+
+from jax._src import distributed  # JAX has no public way to the store of the processes that it connects
+
+FOREVER = 7 * 24 * 3600 * 1000
+"""Milliseconds, of waits that only the end of a process ends."""
+
+
+def index() -> int:
+    """Return this process's number, from 0."""
+    return distributed.global_state.process_id
+
+
+def count() -> int:
+    """Return the number of processes; 1 where none were connected."""
+    return distributed.global_state.num_processes
+
+
+def is_first() -> bool:
+    """Return whether this is process 0, which alone writes, logs and draws progress bars. Starts no device."""
+    return index() == 0
+
+
+def named(process: int) -> str:
+    """Return "process 1 of 4", as all messages call it."""
+    return f"process {process} of {count()}"
+
+
+def store() -> Any:
+    """Return the key-value store of the job; raises `RuntimeError` where no processes were connected."""
+    if distributed.global_state.client is None:
+        raise RuntimeError("processes.initialize has connected no processes")
+    return distributed.global_state.client
+
+
+def meet(name: str) -> None:
+    """Wait until every process has come here; a name is used once in a job. One process alone goes on at once."""
+    if count() > 1:
+        store().wait_at_barrier(f"sde_jax/{name}", FOREVER)

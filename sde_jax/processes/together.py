@@ -1,0 +1,115 @@
+"""The processes of a job end together: one that fails tells the others why, and one that is gone is named."""
+
+import faulthandler
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from sde_jax.errors import InputError, RunError
+from sde_jax.processes import job
+from sde_jax.processes.agreement import DisagreementError
+from sde_jax.processes.line import Line, Notice
+
+ENDED = 76
+"""The exit code of a process that another one or the watchdog ended: the same command may well succeed."""
+INTERRUPTED = 75
+"""The exit code of a process that a signal ended (EX_TEMPFAIL: run the same command again)."""
+CONSEQUENCE = 2.0
+"""Seconds in which a process that is gone is named, before an error is taken to be this process's own."""
+
+
+class _Job:
+    """Whether this process is inside `together`, its line to the others, and which thread ends it."""
+
+    inside = False
+    line: Line | None = None
+    ending = threading.Lock()
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Within it, processes end together: what one raises, or that it is gone, ends the others within seconds.
+
+    The one that fails prints its error, tells the others and ends without unwinding further (what it would wait for
+    there may never come), with code 2 for an `InputError`, 3 for a `RunError` or `OSError`, 1 for others, which end
+    with a traceback. The others print the same, with its number, and end with `ENDED`. Those that come to the end of
+    the block wait there for the others. With one process it does nothing, and so it does inside another `together`.
+    """
+    if job.count() == 1 or _Job.inside:
+        yield
+        return
+    _Job.inside = True
+    if _Job.line is not None:
+        _Job.line.listen(_hear, _gone)
+    try:
+        yield
+    except DisagreementError:
+        _leave()  # it is on every process
+        raise
+    except SystemExit as error:
+        if error.code not in (None, 0, INTERRUPTED):
+            _fail(error)
+        _leave()
+        raise
+    except BaseException as error:
+        _fail(error)
+    _leave()
+
+
+def attach(line: Line) -> None:
+    """Let what ends this process be told to the others by this line."""
+    _Job.line = line
+
+
+def end(text: str, code: int = ENDED, stacks: bool = False) -> NoReturn:
+    """Print why, and end this process and the others with `code`, from any thread; with all threads' stacks, or not."""
+    _end(Notice(job.index(), text, code, stacks), code)
+
+
+def _leave() -> None:
+    job.meet("together")
+    if _Job.line is not None:
+        _Job.line.bye()
+    _Job.inside = False
+
+
+def _fail(error: BaseException) -> NoReturn:
+    if not isinstance(error, InputError | RunError):
+        time.sleep(CONSEQUENCE)
+    told = isinstance(error, InputError | RunError | KeyboardInterrupt)
+    text = str(error) or type(error).__name__ if told else "".join(traceback.format_exception(error)).rstrip()
+    _end(Notice(job.index(), text, ENDED), _code(error))
+
+
+def _code(error: BaseException) -> int:
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        return error.code
+    codes = {InputError: 2, RunError: 3, OSError: 3, KeyboardInterrupt: 130}
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
+
+
+def _gone(process: int) -> Notice:
+    return Notice(process, "is gone (killed, out of memory, or its machine is lost)", ENDED)
+
+
+def _hear(notice: Notice) -> None:
+    _end(notice, notice.code)
+
+
+def _end(notice: Notice, code: int) -> NoReturn:
+    if not _Job.ending.acquire(blocking=False):
+        threading.Event().wait()  # another thread ends this process, for a reason that came first
+    who = f"{job.named(notice.process)}: " if job.count() > 1 else ""
+    sys.stdout.flush()
+    print(f"sde-jax: {who}{notice.text}", file=sys.stderr, flush=True)
+    if notice.stacks:
+        faulthandler.dump_traceback(sys.__stderr__ or sys.stderr, all_threads=True)
+    mine = notice.process == job.index()
+    if _Job.line is not None and (mine or job.is_first()):
+        _Job.line.tell(notice)
+    os._exit(code)
