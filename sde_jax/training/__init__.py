@@ -25,7 +25,12 @@ from sde_jax.training.mesh import data_mesh as data_mesh
 from sde_jax.training.mesh import place as place
 from sde_jax.training.mesh import replicated as replicated
 from sde_jax.training.optimizer import Adam as Adam
+from sde_jax.training.preview import Preview as Preview
 from sde_jax.training.state import TrainState as TrainState
 from sde_jax.training.step import Metrics as Metrics
 from sde_jax.training.step import batch_loss as batch_loss
 from sde_jax.training.step import make_step as make_step
+from sde_jax.training.tracker import Tracker as Tracker
+from sde_jax.training.tracker import Tracking as Tracking
+from sde_jax.training.tracker import Untracked as Untracked
+from sde_jax.training.tracker import WandB as WandB

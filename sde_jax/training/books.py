@@ -13,6 +13,7 @@ from tensorboardX import SummaryWriter
 from sde_jax.training.account import Account
 from sde_jax.training.clock import Clock
 from sde_jax.training.lines import append_line, line, read_lines, replace_lines
+from sde_jax.training.tracker import Tracking
 
 
 class Books:
@@ -21,14 +22,23 @@ class Books:
     A run resumed at `step` drops what an interrupted one wrote after it, so that every step is there once. Each row
     has the run's `account` up to there, over all starts, as `Account.row` tells it; time is that of `clock`. What
     happened besides the steps, starts, rollbacks and ends, is in `history.jsonl`, with its step, its Unix time and
-    the account; nothing is dropped there. With `writing` False, as in all processes but the first, nothing is touched.
+    the account; nothing is dropped there. With `writing` False, as in all processes but the first, nothing is
+    touched. `tracking` is told what TensorBoard is.
     """
 
     FILE = "metrics.jsonl"
     HISTORY = "history.jsonl"
 
-    def __init__(self, directory: Path, step: int, clock: Clock | None = None, writing: bool = True):
+    def __init__(
+        self,
+        directory: Path,
+        step: int,
+        clock: Clock | None = None,
+        writing: bool = True,
+        tracking: Tracking | None = None,
+    ):
         self._directory, self._clock, self._writing = directory, clock or Clock(), writing
+        self._tracking = tracking
         self.seconds_before = 0.0
         self._before = Account()
         if writing:
@@ -45,6 +55,8 @@ class Books:
             self._close()
             with suppress(OSError):  # a full disk, which has been told of
                 self._happened("end" if exception[0] is None else "error", self._step)
+            if self._tracking:
+                self._tracking.close(exception[0] is not None)
 
     @property
     def account(self) -> Account:
@@ -62,14 +74,18 @@ class Books:
         self._step = step
         row = {"step": step, **values, **self.account.row()}
         self._lines.write(line(row))
-        for name, value in row.items():
-            for tag, number in _scalars(name, value):
-                self._events.add_scalar(tag, number, step)
+        scalars = {tag: number for name, value in row.items() for tag, number in _scalars(name, value)}
+        for tag, number in scalars.items():
+            self._events.add_scalar(tag, number, step)
+        if self._tracking:
+            self._tracking.log(step, scalars)
 
     def picture(self, step: int, name: str, pixels: np.ndarray) -> None:
-        """Add a picture, uint8 [height, width, channels], to TensorBoard."""
+        """Show a picture, uint8 [height, width, channels], in TensorBoard."""
         if self._writing:
             self._events.add_image(name, pixels, step, dataformats="HWC")
+            if self._tracking:
+                self._tracking.picture(step, name, pixels)
 
     def rewind(self, step: int) -> None:
         """Drop what was written after `step`, to which the run goes back."""
