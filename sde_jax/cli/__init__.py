@@ -42,21 +42,15 @@ def _run(flags: argparse.Namespace) -> NoReturn:
 
 def _dispatch(flags: argparse.Namespace) -> int:
     _prepare()
-    from sde_jax.commands import certify, configs, convert, doctor, likelihood, publish, report, sample, settings
+    from sde_jax.commands import certify, configs, doctor, publish, report, settings
 
     if flags.command in ("train", "run"):
         return _train(flags)
-    if flags.command == "sample":
-        facts = sample.run(flags.workdir, flags.sampler, flags.num_samples, flags.seed, flags.batch_size, flags.output)
-        return _show(facts, flags.json)
-    if flags.command == "likelihood":
-        return _show(likelihood.run(flags.workdir, flags.num_examples, flags.seed), flags.json)
+    if flags.command in ("sample", "likelihood", "average", "convert"):
+        return _show(_facts(flags), flags.json)
     if flags.command == "report":
         print(report.run(flags.workdir, flags.output))
         return 0
-    if flags.command == "convert":
-        facts = convert.run(flags.checkpoint, flags.workdir, flags.config, flags.overrides, flags.shape)
-        return _show(facts, flags.json)
     if flags.command == "configs":
         return configs.run(flags.path, flags.json)
     if flags.command == "publish":
@@ -81,6 +75,20 @@ def _train(flags: argparse.Namespace) -> int:
     if flags.command == "train":
         return train.run(experiment, flags.workdir)
     return everything.run(experiment, flags.workdir, flags.num_samples)
+
+
+def _facts(flags: argparse.Namespace) -> dict[str, Any]:
+    """Run a command that returns numbers."""
+    from sde_jax.commands import average, convert, likelihood, sample
+
+    if flags.command == "sample":
+        count, at_once = flags.num_samples, flags.batch_size
+        return sample.run(flags.workdir, flags.sampler, count, flags.seed, at_once, flags.output, flags.average)
+    if flags.command == "likelihood":
+        return likelihood.run(flags.workdir, flags.num_examples, flags.seed, average=flags.average)
+    if flags.command == "average":
+        return average.run(flags.workdir, flags.deviation, flags.output, flags.step)
+    return convert.run(flags.checkpoint, flags.workdir, flags.config, flags.overrides, flags.shape)
 
 
 def _show(facts: dict[str, Any], as_json: bool) -> int:

@@ -87,6 +87,7 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num_samples", type=_count, default=64)
     batch = "samples drawn at once (which changes no sample, but those of a BatchLangevin)"
     parser.add_argument("--batch_size", type=_count, default=64, help=batch)
+    _average_by_name(parser)
     parser.add_argument("--seed", type=_seed, default=0)
     parser.add_argument("--output", type=_path, help="files to write, without ending; default WORKDIR/samples_SAMPLER")
     _json(parser)
@@ -95,6 +96,7 @@ def _sample(parser: argparse.ArgumentParser) -> None:
 def _likelihood(parser: argparse.ArgumentParser) -> None:
     _workdir(parser)
     parser.add_argument("--num_examples", type=_count, help="only the first so many held-out images")
+    _average_by_name(parser)
     parser.add_argument("--seed", type=_seed, default=0)
     _json(parser)
 
@@ -131,6 +133,15 @@ def _convert(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _average(parser: argparse.ArgumentParser) -> None:
+    _workdir(parser)
+    relative = "the average's length: the standard deviation of its weights in time, as a share of the training"
+    parser.add_argument("--deviation", type=float, required=True, help=relative)
+    parser.add_argument("--step", type=_count, help="the step of a kept checkpoint; default the newest")
+    parser.add_argument("--output", type=_path, required=True, help="the directory of the run to make")
+    _json(parser)
+
+
 def _configs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--path", type=_path, default=Path("configs"), help="the folder; default configs")
     _json(parser)
@@ -149,6 +160,7 @@ COMMANDS = {
     "likelihood": ("score held-out data in bits per dimension", _likelihood),
     "report": ("write one HTML page about a run", _report),
     "convert": ("make a run of weights of other projects, or of a published model", _convert),
+    "average": ("make a run of an average of another length from a run's kept checkpoints", _average),
     "configs": ("list a folder's experiments, with what is published of them and what came out", _configs),
     "publish": ("write the model with its card as a directory that loads in one call; push it to the hub", _publish),
     "certify": ("measure every sampler's order, likelihoods and conversions against closed forms", _certify),
@@ -158,6 +170,10 @@ COMMANDS = {
 
 def _workdir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workdir", type=_path, required=True, help="the run's directory")
+
+
+def _average_by_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--average", metavar="NAME", help="which of the run's averages; default what its config says")
 
 
 def _shape_of_images(parser: argparse.ArgumentParser) -> None:

@@ -60,12 +60,12 @@ def run(
     network it is of; or a checkpoint of the official code, whose network `config` describes. Nothing is written unless
     all of the weights fit. Raises `InputError` where they do not, and where the directory holds a run already.
     """
-    if (directory / "config.json").exists():
-        raise InputError(f"{directory}: holds a run already; choose another --workdir")
+    workdir = Workdir(directory)
+    workdir.require_new("--workdir")
     found = _found(checkpoint, config, overrides, shape)
     experiment, weights = found.record.experiment, found.weights
     _require_fit(found, checkpoint)
-    state, workdir = train_state(weights, experiment), Workdir(directory)
+    state = train_state(weights, experiment)
     with workdir.open_for(found.record), Checkpoints(workdir.checkpoints, experiment.training.keep) as checkpoints:
         position = weights.step * experiment.training.batch_size
         checkpoints.save(state, {"run": found.record.to_json(), "data_position": position})

@@ -36,19 +36,22 @@ class Scores(NamedTuple):
     evaluations: np.ndarray
 
 
-def run(directory: Path, limit: int | None, seed: int, coarser: float = 10.0) -> dict[str, Any]:
+def run(
+    directory: Path, limit: int | None, seed: int, coarser: float = 10.0, average: str | None = None
+) -> dict[str, Any]:
     """Score the held-out images of a run (the first `limit`, or all); write JSON and NPZ; return what the JSON says.
 
     The standard error is that of the mean over images. `tolerance_change` is how much the figure moves when the
     solver's tolerance is `coarser` times coarser, on the same draws; the variational bound is given where the config
-    asks for it. Raises `RunError` where the solver does not reach its tolerance.
+    asks for it. The files are `likelihood`, or `likelihood.<average>` where an average is named. Raises `RunError`
+    where the solver does not reach its tolerance.
     """
     workdir, mesh = Workdir(directory), data_mesh()
     record = workdir.read_record()
     settings = record.experiment.likelihood
     if limit is not None and limit < 1:
         raise InputError(f"--num_examples={limit}: expected 1 or more")
-    model = load(workdir, mesh)
+    model = load(workdir, mesh, average)
     source = record.experiment.data.open().held_out
     total = len(source) if limit is None else min(limit, len(source))
     if not total:
@@ -59,20 +62,25 @@ def run(directory: Path, limit: int | None, seed: int, coarser: float = 10.0) ->
         seconds = time.monotonic() - began
         rough = score(model, source, total, seed, by_flow(model, _coarser(settings.tolerance, coarser)))
         bounds = score(model, source, total, seed, by_elbo(model)).bits if settings.elbo_strata else None
-    log_snr, losses = noise_levels(model, source, min(total, 1024), seed)
+    levels = noise_levels(model, source, min(total, 1024), seed)
     facts = {
         **_summary(fine, rough, settings),
         **({} if bounds is None else _mean("elbo_bits_per_dim", bounds)),
         "num_examples": limit,
         "checkpoint_step": model.step,
+        **({"average": average} if average else {}),
         "seed": seed,
         "seconds": seconds,
     }
-    arrays = {"bits_per_dim": fine.bits, "trace_error": fine.trace_error, "log_snr": log_snr}
-    arrays["noise_level_loss"] = losses
-    workdir.write("likelihood.npz", lambda file: save_arrays(file, arrays))
-    workdir.write_json("likelihood.json", facts)
+    name = f"likelihood.{average}" if average else "likelihood"
+    workdir.write(f"{name}.npz", lambda file: save_arrays(file, _arrays(fine, *levels)))
+    workdir.write_json(f"{name}.json", facts)
     return facts
+
+
+def _arrays(scores: Scores, log_snr: np.ndarray, losses: np.ndarray) -> dict[str, np.ndarray]:
+    images = {"bits_per_dim": scores.bits, "trace_error": scores.trace_error}
+    return {**images, "log_snr": log_snr, "noise_level_loss": losses}
 
 
 def _coarser(tolerance: Tolerance, factor: float) -> Tolerance:

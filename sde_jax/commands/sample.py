@@ -1,6 +1,7 @@
 """`sde-jax sample`: draw samples with one of the run's samplers."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,21 +26,26 @@ ENDINGS = (".png", ".npz", ".json")
 
 
 def run(
-    directory: Path, name: str, count: int, seed: int, batch_size: int = 64, output: Path | None = None
+    directory: Path,
+    name: str,
+    count: int,
+    seed: int,
+    batch_size: int = 64,
+    output: Path | None = None,
+    average: str | None = None,
 ) -> dict[str, Any]:
     """Draw `count` samples with the sampler `name`; write PNG, NPZ and JSON; return what the JSON says.
 
     Sample i is a function of the model, the sampler, `seed` and i. The files are `samples_<name>` in the run's
-    directory, or `output` with the endings .png, .npz and .json. Raises `RunError` where an adaptive solver does not
+    directory, `samples_<name>.<average>` where an average is named, or `output`, with the endings .png, .npz and
+    .json. Raises `InputError` where there is no such sampler or average, `RunError` where an adaptive solver does not
     reach its tolerance; nothing is written then.
     """
     workdir, mesh = Workdir(directory), data_mesh()
     check(workdir, name, count, batch_size)
-    model = load(workdir, mesh)
+    model = load(workdir, mesh, average)
     rows = -(-min(count, batch_size) // mesh.size) * mesh.size
-    root = jax.random.key(seed)
-    index = np.arange(-(-count // rows) * rows).reshape(-1, rows)
-    keys = [jax.device_put(jax.vmap(lambda i: jax.random.fold_in(root, i))(i), by_example(mesh)) for i in index]
+    keys = [jax.device_put(k, by_example(mesh)) for k in _keys(seed, -(-count // rows), rows)]
     draw = drawer(model, name).lower(model.params, keys[0]).compile()
     began = time.monotonic()
     with failures_reported(), tqdm(keys, desc="sample", unit="batch", disable=len(keys) == 1) as batches:
@@ -49,14 +55,23 @@ def run(
     facts = {
         "sampler": name,
         "settings": encode(model.samplers[name]),
+        **({"average": average} if average else {}),
         "checkpoint_step": model.step,
         "num_samples": count,
         "seed": seed,
         "function_evaluations": float(samples.evaluations.mean()),
-        "samples_per_second": index.size / seconds,
+        "samples_per_second": len(keys) * rows / seconds,
     }
-    _write(workdir, base(directory, name, output), model, samples, facts)
+    called = f"{name}.{average}" if average else name
+    _write(workdir, base(directory, called, output), model, samples, facts)
     return facts
+
+
+def _keys(seed: int, batches: int, rows: int) -> Iterator[Key]:
+    """Yield the keys of every batch: that of sample i is the seed's with i folded in."""
+    root = jax.random.key(seed)
+    for index in np.arange(batches * rows).reshape(batches, rows):
+        yield jax.vmap(lambda i: jax.random.fold_in(root, i))(index)
 
 
 def _kept(samples: Samples, filmed: int) -> Samples:

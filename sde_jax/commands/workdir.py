@@ -31,6 +31,17 @@ class Workdir:
         """Where the checkpoints are."""
         return self.path / "checkpoints"
 
+    def saved(self) -> Checkpoints:
+        """Return the run's checkpoints, to be read; raises `InputError` where there are none."""
+        if not self.checkpoints.is_dir():
+            raise InputError(f"{self.path}: no checkpoint there yet; train first")
+        return Checkpoints(self.checkpoints, read_only=True)
+
+    def require_new(self, flag: str) -> None:
+        """Raise `InputError` where the directory, given by `flag`, holds a run."""
+        if (self.path / "config.json").exists():
+            raise InputError(f"{self.path}: holds a run already; choose another {flag}")
+
     @contextmanager
     def open_for(self, record: Record) -> Iterator[None]:
         """Hold the directory, with its record, for one process to train in: a new one, or one of the same training.
@@ -113,16 +124,22 @@ class Workdir:
             raise InputError(f"{path}: damaged ({error}); remove it") from error
 
 
-def load(workdir: Workdir, mesh: Mesh) -> Model:
-    """Return the model of the newest checkpoint, on every device of the mesh."""
+def load(workdir: Workdir, mesh: Mesh, name: str | None = None) -> Model:
+    """Return the model of the newest checkpoint, on every device of the mesh.
+
+    Its parameters are the average called `name`, or that which the run samples with. Raises `InputError` where there
+    is none of that name.
+    """
     record = workdir.read_record()
-    if not workdir.checkpoints.is_dir():
-        raise InputError(f"{workdir.path}: no checkpoint there yet; train first")
     apply, params = nn.abstract(record.experiment.network, record.shape, record.experiment.compute)
-    with Checkpoints(workdir.checkpoints, read_only=True) as checkpoints:
-        state = checkpoints.restore(abstract_state(record, params, mesh))
-    average = record.experiment.training.average
-    return Model(record, apply, average.params(state.averages), int(state.step))
+    average, like = record.experiment.training.average, abstract_state(record, params, mesh)
+    names = average.named(like.averages)
+    if name is not None and name not in names:
+        raise InputError(f"--average={name}: this run has {', '.join(names) or 'one average alone, without a name'}")
+    with workdir.saved() as checkpoints:
+        state = checkpoints.restore(like)
+    params = average.params(state.averages) if name is None else average.named(state.averages)[name]
+    return Model(record, apply, params, int(state.step))
 
 
 def abstract_state(record: Record, params: Params, mesh: Mesh) -> TrainState:

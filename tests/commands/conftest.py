@@ -162,3 +162,13 @@ def trained(tmp_path_factory) -> Path:
 def run(trained, tmp_path) -> Path:
     """A copy of `trained` that may be changed."""
     return shutil.copytree(trained, tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def averaged(tmp_path_factory) -> Path:
+    """The directory of a run that kept two power function averages every two steps; not to be changed."""
+    folder = tmp_path_factory.mktemp("runs") / "averaged"
+    averages = ["--config.training.average=PowerAverages", "--config.training.average.deviations=0.05,0.1"]
+    often = ["--config.training.checkpoint_every=2", "--config.training.keep=9"]
+    assert invoke("train", *TINY, *averages, *often, "--workdir", folder) == 0
+    return folder

@@ -1,5 +1,7 @@
 import json
+import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -46,6 +48,17 @@ def test_held_out_images_are_scored_with_a_standard_error_over_images(run, sde_j
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(likelihood, "score", lambda *_: pytest.fail("scored before the flag was looked at"))
         assert "expected" in sde_jax("likelihood", "--workdir", run, "--num_examples=0").problems[0]
+
+
+def test_another_average_is_scored_beside_the_runs_own(averaged, tmp_path, sde_jax, monkeypatch):
+    run, scores = shutil.copytree(averaged, tmp_path / "run"), likelihood.Scores(*np.arange(6.0).reshape(3, 2))
+    used = []
+    monkeypatch.setattr(likelihood, "score", lambda model, *_: (used.append(model.params), scores)[1])
+    sde_jax("likelihood", "--workdir", run, "--num_examples=2", "--average=0.1").done()
+    jax.tree.map(np.testing.assert_array_equal, used[0], load(Workdir(run), data_mesh(), "0.1").params)
+    assert json.loads((run / "likelihood.0.1.json").read_text())["average"] == "0.1"
+    assert (run / "likelihood.0.1.npz").exists()
+    assert not (run / "likelihood.json").exists()
 
 
 @pytest.mark.slow

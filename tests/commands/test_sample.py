@@ -145,3 +145,22 @@ def test_sampling_needs_neither_the_data_nor_the_config_file(run, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     moved = shutil.move(run, tmp_path / "moved")
     sde_jax("sample", "--workdir", moved, "--num_samples=2").done()
+
+
+def test_one_of_several_averages_is_drawn_with_by_its_name(averaged, tmp_path, state_of, sde_jax):
+    run = shutil.copytree(averaged, tmp_path / "run")
+    facts = json.loads(sde_jax("sample", "--workdir", run, "--num_samples=2", "--average=0.1", "--json").done().out)
+    assert facts["average"] == "0.1"
+    model = load(Workdir(run), data_mesh())
+    keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(0), i))(jax.numpy.arange(2))
+    expected = sample.drawer(model, "pc")(state_of(run).averages[1], keys).x
+    np.testing.assert_allclose(np.load(run / "samples_pc.0.1.npz")["x"], expected, rtol=1e-4, atol=1e-4)
+    assert not (run / "samples_pc.npz").exists()
+
+
+@pytest.mark.parametrize("command", ["sample", "likelihood"])
+def test_an_average_that_is_not_there_is_refused_with_those_that_are(averaged, trained, sde_jax, command):
+    (line,) = sde_jax(command, "--workdir", averaged, "--average=0.2").problems
+    assert line == "--average=0.2: this run has 0.05, 0.1"
+    (line,) = sde_jax(command, "--workdir", trained, "--average=ema").problems
+    assert line == "--average=ema: this run has one average alone, without a name"
