@@ -8,8 +8,8 @@ Signals. `--signal=TERM@SECONDS` without "B:" goes to the tasks and not to the s
 one SIGTERM, saves and leaves with 75. Handing signals on from the shell would end the tasks: an `srun` that receives
 SIGTERM kills its step, and a second SIGTERM is the order to stop without saving.
 
-GPUs. Every task sees all GPUs of its node (`--gpu-bind=none`) and JAX takes the one of its SLURM_LOCALID. With one
-visible GPU a task that number would name a GPU that is not there, and NCCL could not reach the peers of the node.
+GPUs. Every task sees all GPUs of its node (`--gpu-bind=none`), and the one of its SLURM_LOCALID is its own. With
+`--gpus-per-task=1` SLURM would hide the others, and NCCL could not reach them directly.
 
 Exit codes. `srun` returns the highest code of the tasks that left by themselves: 75 queues the job again, 76 and
 128 + n do so `--restarts` times, every other code ends it.
