@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from sde_jax.checkpoints import (
+    Weights,
     flatten,
     load_edm,
     official_model,
@@ -21,7 +22,7 @@ from sde_jax.commands.convert import edm_experiment, train_state
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.nn import NCSNpp, abstract
 from sde_jax.sde import EDMPath
-from sde_jax.training import Adam, data_mesh
+from sde_jax.training import Adam, PowerAverages, data_mesh
 
 CHECKPOINT = "official_layout_ckpt_ncsnpp_ve.pth"
 
@@ -64,6 +65,14 @@ def test_training_goes_on_where_the_official_adam_stopped(golden, config):
     mean = (0.9 * slot["exp_avg"] + 0.1) / (1 - 0.9**t)
     square = (0.999 * slot["exp_avg_sq"] + 0.001) / (1 - 0.999**t)
     np.testing.assert_allclose(updates["embedding_in"]["kernel"], (-rate * mean / (square**0.5 + 1e-8)).T, rtol=1e-5)
+
+
+def test_every_average_starts_from_the_one_of_the_weights():
+    weights, average = Weights({"w": np.zeros(2)}, {"w": np.ones(2)}, step=5), PowerAverages((0.05, 0.1))
+    training = dataclasses.replace(edm_experiment().training, average=average)
+    state = train_state(weights, dataclasses.replace(edm_experiment(), training=training))
+    assert state.params["w"].tolist() == [0, 0]
+    assert [tree["w"].tolist() for tree in state.averages] == [[1, 1], [1, 1]]
 
 
 def colour_images(path):
