@@ -25,7 +25,8 @@ class Training:
     """How long, and with what.
 
     steps: updates; batch_size: examples an update, over all devices; flip: mirror images at random; log_every,
-    checkpoint_every: in steps; keep: how many checkpoints. Raises `InputError` where a field is out of range.
+    checkpoint_every: in steps; keep: how many of the last checkpoints; keep_every: of every so many steps a checkpoint
+    is kept for good, 0 for none. Raises `InputError` where a field is out of range.
     """
 
     steps: int = 100_000
@@ -36,9 +37,11 @@ class Training:
     log_every: int = 50
     checkpoint_every: int = 10_000
     keep: int = 2
+    keep_every: int = 0
 
     def __post_init__(self):
         _at_least(self, 1, "steps", "batch_size", "log_every", "checkpoint_every", "keep")
+        _at_least(self, 0, "keep_every")
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def test_a_wrong_override_is_told_with_what_was_expected(path, value, told):
 
 
 def test_the_identity_of_a_run_leaves_out_how_long_it_is_and_how_it_is_logged_sampled_and_scored():
-    longer = dataclasses.replace(Experiment().training, steps=7, log_every=1, checkpoint_every=2, keep=9)
+    longer = dataclasses.replace(Experiment().training, steps=7, log_every=1, checkpoint_every=2, keep=9, keep_every=4)
     other = Experiment(training=longer, samplers={}, likelihood=Scoring(Exact()))
     assert other.identity() == Experiment().identity()
 

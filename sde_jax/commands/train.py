@@ -40,7 +40,9 @@ def run(experiment: Experiment, directory: Path) -> int:
     with (
         workdir.open_for(record),
         Interruption() as interruption,
-        Checkpoints(workdir.checkpoints, experiment.training.keep) as checkpoints,
+        Checkpoints(
+            workdir.checkpoints, experiment.training.keep, keep_every=experiment.training.keep_every
+        ) as checkpoints,
     ):
         apply, state = starting_point(record, checkpoints, mesh)
         first = int(state.step)

@@ -11,9 +11,9 @@ from typing import Any
 
 import jax
 
-from sde_jax.errors import InputError
-
 FILE = "manifest.json"
+SHOWN = 10
+"""How many differences are told one by one."""
 
 
 def arrays_of(tree: Any) -> dict[str, str]:
@@ -25,33 +25,54 @@ def arrays_of(tree: Any) -> dict[str, str]:
 def write(directory: Path, arrays: Mapping[str, str]) -> None:
     """Write the manifest of a directory whose items are complete."""
     files = {name: _digest(directory / name) for name in _names(directory)}
-    (directory / FILE).write_text(json.dumps({"arrays": dict(arrays), "files": files}))
+    (directory / FILE).write_text(_text({"arrays": dict(arrays), "files": files}))
 
 
-def check(directory: Path, arrays: Mapping[str, str] | None = None) -> None:
-    """Raise `InputError` unless the directory is as it was written and, where given, holds such arrays."""
-    advice = "remove this directory to go on from the checkpoint before it"
+def damage(directory: Path) -> str:
+    """Return how a directory differs from what was written, in one line; "" where it does not.
+
+    A checksum covers each byte of each file that holds data, and the manifest must be, byte for byte, what is written
+    of its content: the change of any one bit is seen.
+    """
     try:
-        manifest = json.loads((directory / FILE).read_text())
-        there, files = manifest["arrays"], manifest["files"]
+        text = (directory / FILE).read_text()
+        content = json.loads(text)
+        arrays, files = content["arrays"], content["files"]
+        if text != _text({"arrays": arrays, "files": files}):
+            return f"{FILE} is not as it was saved"
         wrong = [name for name, digest in files.items() if _digest(directory / name) != digest]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{directory}: damaged ({error!s:.300}); {advice}") from error
-    if wrong:
-        raise InputError(f"{directory}: damaged ({wrong[0]} is not as it was saved); {advice}")
-    other = [name for name in sorted({*there, *(arrays or there)}) if there.get(name) != (arrays or there).get(name)]
-    if arrays and other:
-        name = other[0]
-        raise InputError(
-            f"{directory}: holds another network ({name}: {there.get(name)} there, {arrays.get(name)} expected); "
-            "choose another --workdir, or restore the config.json that belongs to it"
-        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return " ".join(f"{error!s:.300}".split())
+    return f"{wrong[0]} is not as it was saved" if wrong else ""
+
+
+def differences(directory: Path, arrays: Mapping[str, str]) -> list[str]:
+    """Return how the arrays of a sound directory differ from those expected, a line each, and a count of the rest.
+
+    What is missing comes first, then what is not expected, other shapes and other types.
+    """
+    there: dict[str, str] = json.loads((directory / FILE).read_text())["arrays"]
+    missing = [f"{name}: missing, {arrays[name]} expected" for name in sorted(arrays.keys() - there.keys())]
+    unexpected = [f"{name}: {there[name]} there, not expected" for name in sorted(there.keys() - arrays.keys())]
+    other = [name for name in sorted(arrays.keys() & there.keys()) if arrays[name] != there[name]]
+    other.sort(key=lambda name: _shape(there[name]) == _shape(arrays[name]))
+    lines = [*missing, *unexpected, *(f"{name}: {there[name]} there, {arrays[name]} expected" for name in other)]
+    rest = len(lines) - SHOWN
+    return [*lines[:SHOWN], f"and {rest} more of {len(arrays)} arrays"] if rest > 0 else lines
+
+
+def _shape(described: str) -> str:
+    return described.partition(" ")[2]
+
+
+def _text(content: dict[str, Any]) -> str:
+    digest = hashlib.blake2b(json.dumps(content).encode()).hexdigest()
+    return json.dumps({**content, "digest": digest})
 
 
 def _names(directory: Path) -> list[str]:
-    # The items lie in folders; the files beside them, and the marks of commitment, are written after the manifest.
-    files = [path for path in directory.glob("*/**/*") if path.is_file() and path.name != "commit_success.txt"]
-    return sorted(str(path.relative_to(directory)) for path in files)
+    # The items lie in folders, those of every process; what lies beside them marks the commit and is written later.
+    return sorted(str(path.relative_to(directory)) for path in directory.glob("*/**/*") if path.is_file())
 
 
 def _digest(path: Path) -> str:

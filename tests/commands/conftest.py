@@ -126,12 +126,6 @@ def state_of() -> Callable[[Path], TrainState]:
     return _state_of
 
 
-@pytest.fixture(scope="session")
-def contents() -> Callable[[Path], dict[str, bytes]]:
-    """Every file below a folder, by name."""
-    return lambda folder: {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _cache():
     """Compiled programs and the prepared digits are kept in the repository, out of the user's own cache."""

@@ -121,26 +121,35 @@ def test_a_config_json_that_says_something_else_is_refused_and_nothing_in_it_is_
 
 def test_a_config_json_that_does_not_belong_to_the_checkpoint_is_refused(run, sde_jax):
     damaged(run, shape=[16, 16, 1])
-    (line,) = sde_jax("sample", "--workdir", run).problems
-    assert "averages/entry/kernel: float32 [64, 16] there, float32 [256, 16] expected" in line
+    first, *lines = sde_jax("sample", "--workdir", run).problems
+    assert first.endswith(
+        "holds another network; choose another --workdir, or restore the config.json that belongs to it"
+    )
+    assert "  averages/entry/kernel: float32 [64, 16] there, float32 [256, 16] expected" in lines
 
 
-@pytest.mark.parametrize("command", ["sample", "train"])
-def test_a_damaged_newest_checkpoint_is_told_in_one_line_and_the_one_before_can_be_used(
-    command, run, sde_jax, contents
-):
+@pytest.mark.parametrize(("command", "place"), [("sample", "left there"), ("train", "set aside as damaged-12")])
+def test_with_a_damaged_newest_checkpoint_the_one_before_is_used_and_a_line_says_so(command, place, run, sde_jax):
     newest = run / "checkpoints" / "12"
     for path in (newest / "state" / "d").iterdir():
         path.write_bytes(path.read_bytes()[:-10])
-    before = contents(run / "checkpoints")
     arguments = [*sde_jax.tiny, "--config.training.steps=14"] if command == "train" else ["--num_samples=2"]
-    (line,) = sde_jax(command, *arguments, "--workdir", run).problems
-    assert line.startswith(f"{newest}: damaged (state/d/")
-    assert line.endswith("remove this directory to go on from the checkpoint before it")
-    assert contents(run / "checkpoints") == before
-    shutil.rmtree(newest)
     outcome = sde_jax(command, *arguments, "--workdir", run).done()
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("sde-jax: ")]
+    assert line.startswith(f"sde-jax: {newest}: damaged (state/d/")
+    assert line.endswith(f"; {place}, the checkpoint before it is used")
+    assert (run / "checkpoints" / "damaged-12").exists() == (command == "train")
     assert "continuing from step 8" in outcome.out or "checkpoint_step              8" in outcome.out
+
+
+def test_a_run_of_which_all_checkpoints_are_damaged_is_not_started_again(run, sde_jax, contents):
+    for path in (run / "checkpoints").glob("*/state/d/*"):
+        path.write_bytes(bytes(path.stat().st_size))
+    before = contents(run / "checkpoints")
+    problems = sde_jax("train", *sde_jax.tiny, "--workdir", run).problems
+    assert [line.partition(" (")[0] for line in problems[:-1]] == [f"{run}/checkpoints/{n}: damaged" for n in (12, 8)]
+    assert "no checkpoint can be used" in problems[-1]
+    assert contents(run / "checkpoints") == before
 
 
 def test_sampling_leaves_a_checkpoint_that_is_being_saved_alone(run, sde_jax):
