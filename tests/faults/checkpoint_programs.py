@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, RunError
 from sde_jax.training import Adam, Checkpoints, ExponentialAverage, TrainState
 
 
@@ -104,6 +105,18 @@ def change_meshes(folder: str) -> None:
         print(on.shape_tuple)
 
 
+def write_under_a_quota(folder: str) -> None:
+    """Save once, and once more where no file can grow beyond 64 KiB."""
+    with Checkpoints(Path(folder)) as checkpoints:
+        checkpoints.save(state(1, 4096), {})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, resource.RLIM_INFINITY))
+    try:
+        with Checkpoints(Path(folder)) as checkpoints:
+            checkpoints.save(state(2, 4096), {})
+    except RunError as error:
+        print(error)
+
+
 def two_processes(folder: str, port: str, index: str) -> None:
     """As one of two: restore what one process saved, save, damage the newest, find the one before, damage all."""
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -138,4 +151,5 @@ def damage(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    {program.__name__: program for program in (killed_saves, change_meshes, two_processes)}[sys.argv[1]](*sys.argv[2:])
+    programs = (killed_saves, change_meshes, write_under_a_quota, two_processes)
+    {program.__name__: program for program in programs}[sys.argv[1]](*sys.argv[2:])

@@ -219,9 +219,11 @@ def test_two_processes_save_together_agree_on_what_is_sound_and_refuse_together(
     for out, _ in outcomes:
         assert out.splitlines()[-1].startswith(f"{tmp_path}: no checkpoint can be used")
     assert [("set aside as damaged-3" in err) for _, err in outcomes] == [True, False]
-    for path in (tmp_path / "2" / "state").rglob("*"):
-        if path.is_file():
-            flip(path, path.stat().st_size // 2, 0)
+    files = [path for path in (tmp_path / "2" / "state").rglob("*") if path.is_file()]
+    assert {path.name for path in (tmp_path / "2" / "state").glob("ocdbt.*")} == {"ocdbt.process_0", "ocdbt.process_1"}
+    for path in files:
+        assert manifest.damage(tmp_path / "2")
+        flip(path, path.stat().st_size // 2, 0)
     assert same_bits(restored(tmp_path), state(2))
 
 
@@ -256,6 +258,15 @@ def test_a_full_disk_ends_the_run_by_the_next_check_and_what_was_saved_is_left(s
     filler.unlink()
     saved(folder, 2)
     assert same_bits(restored(folder), state(2))
+
+
+def test_a_quota_does_what_a_full_disk_does(tmp_path):
+    process = start("write_under_a_quota", tmp_path)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert re.match(rf"{tmp_path}/2: cannot be saved \(.*; what was saved before is there", out)
+    assert same_bits(restored(tmp_path, rows=4096), state(1, 4096))
+    assert {path.name for path in tmp_path.iterdir()} == {"1"}
 
 
 def test_a_directory_that_has_become_read_only_is_told_by_the_next_check_and_can_be_read(small_disk):

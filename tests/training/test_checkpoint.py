@@ -160,6 +160,26 @@ def test_a_state_is_restored_with_the_fields_of_its_class(tmp_path):
         restored(tmp_path / "old", like=extended)
 
 
+def test_a_reader_goes_on_to_the_newer_one_where_a_run_has_removed_what_was_the_newest(tmp_path):
+    saved(tmp_path, 1)
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        saved(tmp_path, 2, keep=1)
+        assert checkpoints.latest == 1
+        assert_bits_equal(checkpoints.restore(abstract(state(0), SHARDING)), state(2, seed=2))
+        assert checkpoints.latest == 2
+
+
+def test_a_checkpoint_that_a_run_removes_while_it_is_read_is_told_in_one_line(tmp_path, monkeypatch):
+    def removed(folder: Path, _: object) -> list[str]:
+        shutil.rmtree(folder)
+        return []
+
+    saved(tmp_path, 1)
+    monkeypatch.setattr("sde_jax.training.manifest.differences", removed)
+    with pytest.raises(InputError, match=r"/1: the run that is saving there has removed it; start the command again"):
+        restored(tmp_path)
+
+
 def test_without_a_checkpoint_restoring_says_to_train(tmp_path):
     with pytest.raises(InputError, match="no checkpoint there yet; train first"):
         restored(tmp_path)
