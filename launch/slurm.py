@@ -11,8 +11,8 @@ SIGTERM kills its step, and a second SIGTERM is the order to stop without saving
 GPUs. Every task sees all GPUs of its node (`--gpu-bind=none`), and the one of its SLURM_LOCALID is its own. With
 `--gpus-per-task=1` SLURM would hide the others, and NCCL could not reach them directly.
 
-Exit codes. `srun` returns the highest code of the tasks that left by themselves: 75 queues the job again, 76 and
-128 + n do so `--restarts` times, every other code ends it.
+Exit codes. 75 queues the job again, 76 and 128 + n do so `--restarts` times, every other code ends it. `srun` returns
+the highest code of the tasks that left by themselves; a lower one that ends the job is read from what it says of each.
 """
 
 import argparse
@@ -27,13 +27,21 @@ SCRIPT = """\
 {directives}
 
 set -e
+log="$PWD/$SLURM_JOB_NAME-$SLURM_JOB_ID.log"
+faults="${{log%.log}}.faults"
+touch "$log"  # another name may have been given to sbatch
+before=$(wc -c < "$log")
 {setup}
 code=0
 srun --kill-on-bad-exit=1 --gpu-bind=none --cpus-per-task={cpus} --label \\
   {command} || code=$?
 
+# A task that fails for good ends the others with 76, and srun returns the highest code: here is the one that counts.
+said=$(tail -c "+$((before + 1))" "$log" | sed -n 's/^srun: error: .*: Exited with exit code //p')
+final=$(awk '$1 != 75 && $1 != 76 && $1 <= 128 {{ print $1; exit }}' <<< "$said")
+code=${{final:-$code}}
+
 # 75: interrupted and saved. 76 and from 129 on: stuck, or ended by a signal; these are counted.
-faults="$SLURM_JOB_NAME-$SLURM_JOB_ID.faults"
 if [ "$code" -eq 76 ] || [ "$code" -gt 128 ]; then
   echo "$code" >> "$faults"
   again=$(( $(wc -l < "$faults") <= {restarts} ))

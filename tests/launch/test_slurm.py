@@ -27,14 +27,22 @@ EXPECTED = """\
 #SBATCH --output=%x-%j.log
 
 set -e
+log="$PWD/$SLURM_JOB_NAME-$SLURM_JOB_ID.log"
+faults="${log%.log}.faults"
+touch "$log"  # another name may have been given to sbatch
+before=$(wc -c < "$log")
 module load cuda
 
 code=0
 srun --kill-on-bad-exit=1 --gpu-bind=none --cpus-per-task=6 --label \\
   sde-jax train --config 'a b.py' --workdir runs/ffhq --distributed || code=$?
 
+# A task that fails for good ends the others with 76, and srun returns the highest code: here is the one that counts.
+said=$(tail -c "+$((before + 1))" "$log" | sed -n 's/^srun: error: .*: Exited with exit code //p')
+final=$(awk '$1 != 75 && $1 != 76 && $1 <= 128 { print $1; exit }' <<< "$said")
+code=${final:-$code}
+
 # 75: interrupted and saved. 76 and from 129 on: stuck, or ended by a signal; these are counted.
-faults="$SLURM_JOB_NAME-$SLURM_JOB_ID.faults"
 if [ "$code" -eq 76 ] || [ "$code" -gt 128 ]; then
   echo "$code" >> "$faults"
   again=$(( $(wc -l < "$faults") <= 5 ))
@@ -59,7 +67,13 @@ tasks = [
                                      "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_NUM_NODES": "1"}})
     for task in range(count)
 ]
-sys.exit(max(code if code >= 0 else 128 - code for code in [task.wait() for task in tasks]))
+codes = [task.wait() for task in tasks]
+for task, code in enumerate(codes):
+    if code > 0:
+        print(f"srun: error: node1: task {{task}}: Exited with exit code {{code}}", file=sys.stderr)
+    if code < 0:
+        print(f"srun: error: node1: task {{task}}: Killed", file=sys.stderr)
+sys.exit(max(codes) if max(codes) > 0 else 128 - min(codes) if min(codes) else 0)
 """
 
 
@@ -87,16 +101,13 @@ def submit(tmp_path):
     def run(script: str, tasks: int = 1, job: int = 7) -> tuple[int, str, list[str]]:
         path = {"PATH": f"{programs}:{os.environ['PATH']}"}
         job_is = {"SLURM_JOB_ID": str(job), "SLURM_JOB_NAME": "name", "SLURM_NTASKS": str(tasks)}
-        ended = subprocess.run(
-            ["bash", "-c", script],
-            env={**os.environ, **path, **job_is},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-        told = tmp_path / "scontrol"
-        return ended.returncode, ended.stdout + ended.stderr, told.read_text().splitlines() if told.exists() else []
+        log, told = tmp_path / f"name-{job}.log", tmp_path / "scontrol"
+        with log.open("a") as file:
+            environment = {**os.environ, **path, **job_is}
+            ended = subprocess.run(
+                ["bash", "-c", script], env=environment, cwd=tmp_path, stdout=file, stderr=file, timeout=100
+            )
+        return ended.returncode, log.read_text(), told.read_text().splitlines() if told.exists() else []
 
     return run
 
@@ -126,6 +137,25 @@ def test_the_job_is_queued_again_where_the_run_can_go_on(render, submit, code, r
     assert told == ["requeue 7"] * requeued
 
 
+@pytest.mark.parametrize(
+    ("codes", "counts"), [((76, 3), 3), ((2, 76), 2), ((76, 1), 1), ((75, 76), 76), ((0, 137), 137), ((0, 0), 0)]
+)
+def test_a_code_that_ends_the_job_is_not_hidden_by_those_of_the_other_tasks(render, submit, codes, counts):
+    script = render("--program", "bash -c", "--", f"exit $(( SLURM_PROCID ? {codes[1]} : {codes[0]} ))")
+    ended, _, told = submit(script, tasks=2)
+    assert ended == counts
+    assert told == ["requeue 7"] * (counts in (76, 137))
+
+
+def test_what_an_earlier_start_of_the_job_said_ends_no_later_one(render, submit):
+    assert submit(render("--program", "bash -c", "--", "exit 3"))[0] == 3
+    assert submit(render("--program", "bash -c", "--", "exit 76"))[0] == 76
+
+
+def test_a_task_that_is_killed_is_128_and_its_signal(render, submit):
+    assert submit(render("--program", "bash -c", "--", "kill -9 $$"))[0] == 137
+
+
 def test_faults_are_counted_and_interruptions_are_not(render, submit):
     stuck, interrupted = (render("--restarts", "2", "--program", "bash -c", "--", f"exit {code}") for code in (76, 75))
     requeues = [len(submit(script)[2]) for script in (stuck, interrupted, stuck, interrupted, stuck, interrupted)]
@@ -139,7 +169,7 @@ def test_a_setup_that_fails_runs_nothing(render, submit):
 
 def test_every_task_is_given_the_arguments_as_they_are(render, submit):
     _, output, _ = submit(render("--program", "printf <%s>", "--", "it's", "$HOME", "a b", '"'), tasks=2)
-    assert output == """<it's><$HOME><a b><"><--distributed>""" * 2
+    assert output.splitlines()[-1] == """<it's><$HOME><a b><"><--distributed>""" * 2
 
 
 def test_two_jax_processes_find_each_other_by_what_slurm_tells_them(render, submit, sum_over_processes):
