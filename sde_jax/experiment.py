@@ -17,16 +17,18 @@ from sde_jax.objective import Objective as Objective
 from sde_jax.ode import Method, Tolerance, Tsit5
 from sde_jax.sampling import PredictorCorrector, ProbabilityFlow, Solver, Spacing, grids
 from sde_jax.sde import VP, GaussianPath
-from sde_jax.training import Adam, Average, ExponentialAverage
+from sde_jax.training import Adam, Average, ExponentialAverage, MeshShape, OnAnomaly, Stop
 
 
 @dataclass(frozen=True)
 class Training:
     """How long, and with what.
 
-    steps: updates; batch_size: examples an update, over all devices; flip: mirror images at random; log_every,
-    checkpoint_every: in steps; keep: how many of the last checkpoints; keep_every: of every so many steps a checkpoint
-    is kept for good, 0 for none. Raises `InputError` where a field is out of range.
+    steps: updates; batch_size: examples an update, over all devices; flip: mirror images at random; mesh: how devices
+    share the state; accumulate: parts of a batch whose gradients are summed one after the other; steps_per_call: steps
+    that an accelerator makes before the host is asked (a CPU makes one); on_anomaly: what is done when numbers go
+    wrong; log_every, checkpoint_every: in steps; keep: how many of the last checkpoints; keep_every: of every so many
+    steps a checkpoint is kept for good, 0 for none. Raises `InputError` where a field is out of range.
     """
 
     steps: int = 100_000
@@ -34,13 +36,21 @@ class Training:
     flip: bool = False
     optimizer: Adam = field(default_factory=Adam)
     average: Average = field(default_factory=ExponentialAverage)
+    mesh: MeshShape = field(default_factory=MeshShape)
+    accumulate: int = 1
+    steps_per_call: int = 1
+    on_anomaly: OnAnomaly = field(default_factory=Stop)
     log_every: int = 50
     checkpoint_every: int = 10_000
     keep: int = 2
     keep_every: int = 0
 
     def __post_init__(self):
-        _at_least(self, 1, "steps", "batch_size", "log_every", "checkpoint_every", "keep")
+        _at_least(
+            self,
+            1,
+            *("steps", "batch_size", "accumulate", "steps_per_call", "log_every", "checkpoint_every", "keep"),
+        )
         _at_least(self, 0, "keep_every")
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sde_jax import nn
 from sde_jax.commands.workdir import Workdir, abstract_state
 from sde_jax.errors import InputError
 from sde_jax.model import Record
@@ -29,8 +28,7 @@ def run(directory: Path, deviation: float, output: Path, step: int | None = None
     target.require_new("--output")
     record = workdir.read_record()
     average = record.experiment.training.average
-    _, params = nn.abstract(record.experiment.network, record.shape, record.experiment.compute)
-    like = abstract_state(record, params, data_mesh())
+    like = abstract_state(record, data_mesh())
     deviations = [*power_averages(average, like.averages)]
     if not deviations:
         raise InputError(f"{directory}: keeps no power function averages; train with training.average=PowerAverages")

@@ -86,12 +86,13 @@ def train_state(weights: Weights, experiment: Experiment) -> TrainState:
     All averages start from the one that the weights come with.
     """
     params, averages = (jax.tree.map(jnp.asarray, tree) for tree in (weights.params, weights.averages))
-    optimizer = experiment.training.optimizer.transformation().init(params)
-    step = jnp.asarray(weights.step, jnp.int32)
+    settings = experiment.training
+    fresh = TrainState.create(params, settings.optimizer.transformation(), settings.average)
+    optimizer, step = fresh.optimizer, jnp.asarray(weights.step, jnp.int32)
     if weights.mean is not None:
         mean, square = (jax.tree.map(jnp.asarray, tree) for tree in (weights.mean, weights.square))
         optimizer = optax.tree.set(optimizer, count=step, mu=mean, nu=square)
-    return TrainState(step, params, experiment.training.average.init(averages), optimizer)
+    return replace(fresh, step=step, position=step, averages=settings.average.init(averages), optimizer=optimizer)
 
 
 def edm_experiment() -> Experiment:

@@ -13,7 +13,7 @@ from sde_jax.commands.train import compiled_step
 from sde_jax.commands.workdir import abstract_state
 from sde_jax.errors import InputError
 from sde_jax.model import Record
-from sde_jax.training import batch_loss
+from sde_jax.training import BatchLoss
 from sde_jax.typing import Params
 
 
@@ -62,9 +62,9 @@ def costs(record: Record, mesh: Mesh) -> Costs:
     """
     experiment = record.experiment
     apply, params = nn.abstract(experiment.network, record.shape, experiment.compute)
-    state = abstract_state(record, params, mesh)
+    state = abstract_state(record, mesh)
     batch = {"image": jax.ShapeDtypeStruct((experiment.training.batch_size, *record.shape), "uint8")}
-    lowered = compiled_step(record, apply, mesh).lower(state, batch)
+    lowered = compiled_step(record, apply, mesh).one.lower(state, batch)
     began = time.monotonic()
     memory = lowered.compile().memory_analysis()
     seconds = time.monotonic() - began
@@ -90,7 +90,7 @@ def _flops(program: jax.stages.Lowered) -> float:
 def _kept(record: Record, apply: nn.Apply, params: Params) -> int:
     """Return the bytes kept for one example more: what does not grow with the batch are parameters."""
     experiment = record.experiment
-    loss = batch_loss(apply, experiment.sde, experiment.objective, record.quantization)
+    loss = BatchLoss(apply, experiment.sde, experiment.objective, record.quantization)
 
     def backward(params: Params, batch: Any) -> Any:
         return jax.vjp(lambda p: loss(p, jax.random.key(0), batch), params)[1]

@@ -13,7 +13,6 @@ from sde_jax.commands.report import environment
 from sde_jax.commands.settings import opened
 from sde_jax.experiment import Experiment
 from sde_jax.model import Record
-from sde_jax.training import data_mesh
 
 OPTIONAL = {
     "notebooks": ("jupyterlab", "the tutorials (pip install 'sde-jax[notebooks]')"),
@@ -37,7 +36,7 @@ def run(as_json: bool = False) -> int:
 
 def examine(experiment: Experiment, shape: tuple[int, ...] | None = None) -> Costs:
     """Return what the train step of an experiment costs on this machine, on its data or on images of `shape`."""
-    return costs(_record(experiment, shape), data_mesh())
+    return costs(_record(experiment, shape), experiment.training.mesh.over())
 
 
 def dry_run(experiment: Experiment) -> None:
@@ -45,7 +44,7 @@ def dry_run(experiment: Experiment) -> None:
     splits = experiment.data.open()
     record = Record(experiment, splits.shape, splits.levels)
     _, params = nn.abstract(experiment.network, record.shape)  # before a device is touched
-    mesh = data_mesh()
+    mesh = experiment.training.mesh.over()
     sizes = {"train": len(splits.train), "held_out": len(splits.held_out)}
     print(json.dumps(experiment.to_json(), indent=2))
     print(parameter_overview.get_parameter_overview(params, include_stats=False))

@@ -51,9 +51,16 @@ def opened(experiment: Experiment) -> Splits:
 
 
 def _unshared(experiment: Experiment) -> Iterator[str]:
-    batch_size, devices = experiment.training.batch_size, jax.device_count()
-    if batch_size % devices:
-        yield f"config.training.batch_size = {batch_size}: expected a multiple of the number of devices, {devices}"
+    settings, devices = experiment.training, jax.device_count()
+    if settings.batch_size % devices:
+        what = f"a multiple of the number of devices, {devices}"
+        yield f"config.training.batch_size = {settings.batch_size}: expected {what}"
+    elif settings.batch_size % (devices * settings.accumulate):
+        what = f"a divisor of the {settings.batch_size // devices} examples of a batch on each device"
+        yield f"config.training.accumulate = {settings.accumulate}: expected {what}"
+    if devices % settings.mesh.fsdp:
+        what = f"a divisor of the number of devices, {devices}"
+        yield f"config.training.mesh.fsdp = {settings.mesh.fsdp}: expected {what}"
 
 
 def _unusable(experiment: Experiment) -> Iterator[str]:

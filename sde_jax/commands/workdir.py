@@ -16,8 +16,7 @@ from jax.sharding import Mesh
 from sde_jax import nn
 from sde_jax.errors import InputError, RunError
 from sde_jax.model import Model, Record
-from sde_jax.training import Checkpoints, TrainState, abstract, replicated
-from sde_jax.typing import Params
+from sde_jax.training import Checkpoints, TrainState, sharded
 
 
 @dataclass(frozen=True)
@@ -125,14 +124,14 @@ class Workdir:
 
 
 def load(workdir: Workdir, mesh: Mesh, name: str | None = None) -> Model:
-    """Return the model of the newest checkpoint, on every device of the mesh.
+    """Return the model of the newest checkpoint, laid out on the mesh.
 
     Its parameters are the average called `name`, or that which the run samples with. Raises `InputError` where there
     is none of that name.
     """
     record = workdir.read_record()
-    apply, params = nn.abstract(record.experiment.network, record.shape, record.experiment.compute)
-    average, like = record.experiment.training.average, abstract_state(record, params, mesh)
+    apply, _ = nn.abstract(record.experiment.network, record.shape, record.experiment.compute)
+    average, like = record.experiment.training.average, abstract_state(record, mesh)
     names = average.named(like.averages)
     if name is not None and name not in names:
         raise InputError(f"--average={name}: this run has {', '.join(names) or 'one average alone, without a name'}")
@@ -142,12 +141,15 @@ def load(workdir: Workdir, mesh: Mesh, name: str | None = None) -> Model:
     return Model(record, apply, params, int(state.step))
 
 
-def abstract_state(record: Record, params: Params, mesh: Mesh) -> TrainState:
+def abstract_state(record: Record, mesh: Mesh) -> TrainState:
     """Return the shapes, types and shardings of the run's train state."""
+    _, params = nn.abstract(record.experiment.network, record.shape, record.experiment.compute)
     settings = record.experiment.training
     optimizer = settings.optimizer.transformation()
     state = jax.eval_shape(lambda p: TrainState.create(p, optimizer, settings.average), params)
-    return abstract(state, replicated(mesh))
+    return jax.tree.map(
+        lambda a, sharding: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), state, sharded(state, mesh)
+    )
 
 
 @contextmanager

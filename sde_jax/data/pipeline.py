@@ -50,6 +50,12 @@ def batches(
     return _read(local[start:], num_threads)
 
 
+def examples_of(batch: int, *, count: int, batch_size: int, seed: int) -> np.ndarray:
+    """The indices of global batch number `batch` of `batches` over a source of `count` examples, [batch_size]."""
+    index_at = _shuffled(count, seed, epochs_kept=1)
+    return np.array([index_at(batch * batch_size + row) for row in range(batch_size)])
+
+
 def in_order(source: Source, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
     """Every example exactly once, by index; the last batch holds what is left over.
 

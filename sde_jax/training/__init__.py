@@ -1,6 +1,12 @@
 """Training: state, step, averages, checkpoints and the loop around them."""
 
 from sde_jax.training.account import Account as Account
+from sde_jax.training.anomaly import Anomaly as Anomaly
+from sde_jax.training.anomaly import OnAnomaly as OnAnomaly
+from sde_jax.training.anomaly import RollBack as RollBack
+from sde_jax.training.anomaly import RollBackError as RollBackError
+from sde_jax.training.anomaly import Skip as Skip
+from sde_jax.training.anomaly import Stop as Stop
 from sde_jax.training.averages import Average as Average
 from sde_jax.training.averages import ExponentialAverage as ExponentialAverage
 from sde_jax.training.averages import HalfLife as HalfLife
@@ -16,19 +22,27 @@ from sde_jax.training.clock import Clock as Clock
 from sde_jax.training.flops import flop_utilization as flop_utilization
 from sde_jax.training.flops import peak_flops as peak_flops
 from sde_jax.training.flops import product_flops as product_flops
-from sde_jax.training.guard import FiniteGuard as FiniteGuard
+from sde_jax.training.guard import Guard as Guard
 from sde_jax.training.guard import Interruption as Interruption
+from sde_jax.training.guard import Row as Row
+from sde_jax.training.health import Health as Health
 from sde_jax.training.loop import Events as Events
+from sde_jax.training.loop import Plan as Plan
 from sde_jax.training.loop import train as train
+from sde_jax.training.loss import BatchLoss as BatchLoss
+from sde_jax.training.loss import Levels as Levels
+from sde_jax.training.loss import level_edges as level_edges
+from sde_jax.training.mesh import MeshShape as MeshShape
 from sde_jax.training.mesh import by_example as by_example
 from sde_jax.training.mesh import data_mesh as data_mesh
 from sde_jax.training.mesh import place as place
 from sde_jax.training.mesh import replicated as replicated
+from sde_jax.training.mesh import sharded as sharded
 from sde_jax.training.optimizer import Adam as Adam
 from sde_jax.training.preview import Preview as Preview
 from sde_jax.training.state import TrainState as TrainState
 from sde_jax.training.step import Metrics as Metrics
-from sde_jax.training.step import batch_loss as batch_loss
+from sde_jax.training.step import TrainStep as TrainStep
 from sde_jax.training.step import make_step as make_step
 from sde_jax.training.tracker import Tracker as Tracker
 from sde_jax.training.tracker import Tracking as Tracking

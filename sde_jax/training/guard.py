@@ -1,44 +1,67 @@
-"""What stops a run: numbers that are no longer finite, and signals."""
+"""What stops a run: numbers that went wrong, and signals."""
 
 import signal
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import FrameType
 
+import jax
 import numpy as np
 
-from sde_jax.errors import RunError
+from sde_jax.training.anomaly import Anomaly, OnAnomaly
 from sde_jax.training.step import Metrics
 
 
-class FiniteGuard:
-    """Remembers the metrics of steps whose numbers are still on their way from the device, with their batches.
+@dataclass(frozen=True)
+class Row:
+    """What came of one step: its number, and the metrics on the host, of NumPy's types."""
 
-    Looking at them only when asked leaves the device free to run ahead of the host.
+    step: int
+    metrics: Metrics
+
+
+class Guard:
+    """Remembers the metrics of steps whose numbers are still on their way from the device.
+
+    Looking at them only when asked leaves the device free to run ahead of the host. examples(position): the training
+    examples of a batch; tell: is told of every step that was left out, before `on_anomaly` is.
     """
 
-    def __init__(self) -> None:
-        self._pending: list[tuple[int, np.ndarray, Metrics]] = []
+    def __init__(
+        self, on_anomaly: OnAnomaly, examples: Callable[[int], np.ndarray], tell: Callable[[Anomaly], None]
+    ) -> None:
+        self._on_anomaly, self._examples, self._tell = on_anomaly, examples, tell
+        self._pending: list[tuple[int, int, int, Metrics]] = []
+        self._in_a_row = 0
 
-    def watch(self, step: int, indices: np.ndarray, metrics: Metrics) -> None:
-        """Remember the metrics of update `step`, made with the examples `indices` of the training set."""
-        self._pending.append((step, indices, metrics))
+    def watch(self, step: int, position: int, count: int, metrics: Metrics) -> None:
+        """Remember the metrics of `count` steps from `step` on, the first of which read the batch at `position`."""
+        self._pending.append((step, position, count, metrics))
 
-    def check(self) -> list[tuple[int, float]]:
-        """Wait for the pending metrics and return (step, loss) of each.
+    def check(self) -> list[Row]:
+        """Wait for the pending metrics and return those of healthy steps.
 
-        Raises `RunError` with the step and the batch's indices at the first loss or gradient that is not finite.
+        Raises what the rule says of one that was not.
         """
-        losses = []
-        for step, indices, metrics in self._pending:
-            loss, norm = float(metrics.loss), float(metrics.gradient_norm)
-            if not (np.isfinite(loss) and np.isfinite(norm)):
-                raise RunError(
-                    f"step {step}: loss {loss}, gradient norm {norm}, from the training examples "
-                    f"{indices.tolist()}; nothing was saved after the last checkpoint. Look at these examples, or "
-                    "lower training.optimizer.learning_rate"
-                )
-            losses.append((step, loss))
-        self._pending.clear()
-        return losses
+        pending, self._pending = self._pending, []
+        rows = []
+        for first, position, count, metrics in pending:
+            metrics = jax.tree.map(np.asarray, metrics)
+            for i in range(count):
+                row = Row(first + i, jax.tree.map(lambda a, i=i: a[i], metrics) if count > 1 else metrics)
+                if row.metrics.healthy:
+                    rows.append(row)
+                    self._in_a_row = 0
+                else:
+                    self._meet(row, position + i)
+        return rows
+
+    def _meet(self, row: Row, position: int) -> None:
+        self._in_a_row += 1
+        loss, norm = float(row.metrics.loss), float(row.metrics.gradient_norm)
+        anomaly = Anomaly(row.step, position, loss, norm, self._examples(position).tolist())
+        self._tell(anomaly)
+        self._on_anomaly.meet(anomaly, self._in_a_row)
 
 
 class Interruption:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from sde_jax.cli import parse
 from sde_jax.commands.settings import resolve
@@ -27,7 +28,7 @@ from sde_jax.commands.train import compiled_step
 from sde_jax.data import batches
 from sde_jax.model import Record
 from sde_jax.nn import initialized
-from sde_jax.training import Events, Interruption, TrainState, data_mesh, place, replicated, train
+from sde_jax.training import Events, Guard, Interruption, Plan, Stop, TrainState, data_mesh, place, replicated, train
 
 ROUNDS, STEPS = 7, 200
 DIGITS = Path(__file__).parents[2] / "configs" / "digits_vp.py"
@@ -45,16 +46,18 @@ def main() -> None:
     held = {"state": jax.device_put(start, replicated(mesh))}
     stream = batches(splits.train, batch_size=settings.batch_size, seed=experiment.seed)
     batch = place({"image": next(stream)["image"]}, mesh)
-    events = Events(lambda state, losses: None, lambda state: None, settings.log_every, sys.maxsize)
+    events = Events(lambda state, rows: None, lambda state: None)
+    guard = Guard(Stop(), lambda position: np.zeros(0, int), lambda anomaly: None)
 
     def bare() -> None:
         for _ in range(STEPS):
-            held["state"], _ = step(held["state"], batch)
+            held["state"], _ = step.one(held["state"], batch)
         jax.block_until_ready(held["state"])
 
     def loop() -> None:
         until = int(held["state"].step) + STEPS
-        held["state"] = train(held["state"], step, stream, mesh, until, events, Interruption())
+        plan = Plan(until, settings.log_every, sys.maxsize)
+        held["state"] = train(held["state"], step, stream, mesh, plan, events, guard, Interruption())
         jax.block_until_ready(held["state"])
 
     def pipeline() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sde_jax import cli, nn
+from sde_jax import cli
 from sde_jax.commands.workdir import Workdir, abstract_state
 from sde_jax.training import Checkpoints, TrainState, data_mesh
 
@@ -115,9 +115,8 @@ def invoke(*arguments: object) -> int:
 
 def _state_of(workdir: Path) -> TrainState:
     record = Workdir(workdir).read_record()
-    _, params = nn.abstract(record.experiment.network, record.shape)
     with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
-        return checkpoints.restore(abstract_state(record, params, data_mesh()))
+        return checkpoints.restore(abstract_state(record, data_mesh()))
 
 
 @pytest.fixture(scope="session")

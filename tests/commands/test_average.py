@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 
-from sde_jax import nn
 from sde_jax.commands.workdir import Workdir, abstract_state, load
 from sde_jax.training import Checkpoints, PowerAverages, TrainState, data_mesh, reconstruct
 from sde_jax.training.averages import Profile
@@ -14,8 +13,7 @@ from sde_jax.training.averages import Profile
 def states(averaged) -> dict[int, TrainState]:
     """The kept states of the run, by step."""
     record = Workdir(averaged).read_record()
-    _, params = nn.abstract(record.experiment.network, record.shape)
-    like = abstract_state(record, params, data_mesh())
+    like = abstract_state(record, data_mesh())
     with Checkpoints(averaged / "checkpoints", read_only=True) as checkpoints:
         return {step: checkpoints.restore(like, step) for step in checkpoints.steps}
 

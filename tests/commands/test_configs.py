@@ -101,11 +101,10 @@ def test_a_folder_without_configs_is_told_in_one_line(tmp_path, sde_jax):
 def test_an_experiment_that_cannot_be_is_told_before_a_mesh_or_a_run_is_made(
     changes, told, flags, tmp_path, sde_jax, monkeypatch
 ):
-    def made():
+    def made(*_):
         raise AssertionError("a mesh was made")
 
-    monkeypatch.setattr("sde_jax.commands.train.data_mesh", made)
-    monkeypatch.setattr("sde_jax.commands.doctor.data_mesh", made)
+    monkeypatch.setattr("sde_jax.training.MeshShape.over", made)
     digits = [f"--config={CONFIGS / 'digits_vp.py'}", "--workdir", tmp_path / "run"]
     (line,) = sde_jax("train", *digits, *changes, *flags).problems
     assert told in line

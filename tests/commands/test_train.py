@@ -11,11 +11,11 @@ import pytest
 
 from sde_jax.commands import train
 from sde_jax.commands.workdir import Workdir
-from sde_jax.data import Arrays, Splits, batches
+from sde_jax.data import Arrays, Splits, batches, examples_of
 from sde_jax.errors import RunError
 from sde_jax.experiment import Experiment, Training
 from sde_jax.nn import MLP
-from sde_jax.training import read_books
+from sde_jax.training import Levels, RollBack, Skip, read_books
 
 LONG = ["--config.training.steps=120", "--config.training.checkpoint_every=9", "--config.training.log_every=1"]
 """Long enough that a signal finds it at work."""
@@ -105,17 +105,22 @@ def test_a_dry_run_shows_config_parameters_mesh_and_memory_and_writes_nothing(tm
         assert expected in shown
 
 
-def poisoned(image: int):
+@dataclass(frozen=True)
+class Poisoned:
     """A loss that is not a number whenever a batch holds this image of `EPOCHS`."""
 
-    def make(*_):
-        def loss(params, key, batch):
-            bad = jnp.any(jnp.all(batch["image"] == EPOCHS[image]["image"], axis=(1, 2, 3)))
-            return jnp.where(bad, jnp.nan, 1.0) * sum(jnp.mean(jnp.square(p)) for p in params["exit"].values())
+    image: int
 
-        return loss
+    def __call__(self, *_) -> "Poisoned":
+        return self
 
-    return make
+    def draw(self, key, batch):
+        return batch["image"]
+
+    def measure(self, params, images):
+        bad = jnp.any(jnp.all(images == EPOCHS[self.image]["image"], axis=(1, 2, 3)))
+        value = sum(jnp.mean(jnp.square(p)) for p in params["exit"].values())
+        return jnp.where(bad, jnp.nan, 1.0) * value, Levels(jnp.zeros(8), jnp.zeros(8))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_names_the_batch_and_is_never_saved(tmp_path, monkeypatch):
@@ -123,13 +128,37 @@ def test_a_loss_that_is_not_finite_stops_the_run_names_the_batch_and_is_never_sa
     experiment = Experiment(data=Few(), network=MLP(width=4, depth=1), training=training)
     stream = batches(EPOCHS, batch_size=2, seed=0)
     order = [next(stream)["index"].tolist() for _ in range(8)]
-    monkeypatch.setattr(train, "batch_loss", poisoned(order[4][1]))
+    monkeypatch.setattr(train, "BatchLoss", Poisoned(order[4][1]))
     with pytest.raises(RunError) as raised:
         train.run(experiment, tmp_path)
     assert str(raised.value).startswith("step 5: loss nan")
     assert str(order[4]) in str(raised.value)
     assert max(int(path.name) for path in (tmp_path / "checkpoints").iterdir()) == 4
     assert [row["step"] for row in read_books(tmp_path)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("rule", [Skip(), RollBack()], ids=["skip", "roll back"])
+def test_a_run_goes_on_without_the_batch_that_was_bad(tmp_path, monkeypatch, rule):
+    training = Training(steps=8, batch_size=2, log_every=1, checkpoint_every=2, on_anomaly=rule)
+    experiment = Experiment(data=Few(), network=MLP(width=4, depth=1), training=training)
+    order = [examples_of(n, count=16, batch_size=2, seed=0).tolist() for n in range(8)]
+    monkeypatch.setattr(train, "BatchLoss", Poisoned(order[4][1]))
+    assert train.run(experiment, tmp_path) == 0
+    (left_out,) = [json.loads(line) for line in (tmp_path / train.ANOMALIES).read_text().splitlines()]
+    assert (left_out["step"], left_out["position"], left_out["loss"]) == (5, 4, "nan")
+    assert left_out["examples"] == order[4]
+    # rolled back to step 4, on with batch 5
+    saved = json.loads((tmp_path / "checkpoints" / "8" / "record" / "metadata").read_text())
+    assert saved["data_position"] == 2 * (8 if isinstance(rule, Skip) else 9)
+    assert [row["step"] for row in read_books(tmp_path)] == [n for n in range(1, 9) if n != 5 or rule == RollBack()]
+
+
+def test_rolling_back_has_an_end(tmp_path, monkeypatch):
+    training = Training(steps=8, batch_size=8, log_every=1, checkpoint_every=2, on_anomaly=RollBack(limit=2))
+    experiment = Experiment(data=Few(), network=MLP(width=4, depth=1), training=training)
+    monkeypatch.setattr(train, "BatchLoss", Poisoned(examples_of(3, count=16, batch_size=8, seed=0)[0]))
+    with pytest.raises(RunError, match="rolled back 2 times already"):
+        train.run(experiment, tmp_path)
 
 
 def test_a_run_that_diverges_ends_with_code_3_and_one_line(tmp_path, sde_jax):

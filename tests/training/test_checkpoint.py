@@ -23,8 +23,15 @@ def state(step: int, width: int = 3, seed: int = 0) -> TrainState:
     created = TrainState.create(params, OPTIMIZER, ExponentialAverage())
     updates, optimizer = OPTIMIZER.update(jax.tree.map(jnp.ones_like, params), created.optimizer)
     averages = jax.tree.map(lambda p: p / 3, params)
-    params = optax.apply_updates(params, updates)
-    return replace(created, step=jnp.asarray(step, jnp.int32), params=params, averages=averages, optimizer=optimizer)
+    n = jnp.asarray(step, jnp.int32)
+    return replace(
+        created,
+        step=n,
+        position=n + 3,
+        params=optax.apply_updates(params, updates),
+        averages=averages,
+        optimizer=optimizer,
+    )
 
 
 def saved(folder: Path, *steps: int, keep: int = 3, keep_every: int = 0) -> Path:

@@ -13,6 +13,7 @@ from sde_jax.training import (
     Checkpoints,
     ExponentialAverage,
     HalfLife,
+    Levels,
     PowerAverages,
     Several,
     TrainState,
@@ -44,9 +45,18 @@ def start(average: Average) -> TrainState:
     return jax.device_put(TrainState.create({"w": jnp.zeros(())}, OPTIMIZER, average), replicated(MESH))
 
 
+class Distance:
+    """The squared distance of a parameter from the images."""
+
+    def draw(self, key, batch):
+        return batch["image"].astype(jnp.float32)
+
+    def measure(self, params, examples):
+        return jnp.mean((params["w"] - examples) ** 2), Levels(jnp.zeros(8), jnp.zeros(8))
+
+
 def steps(average: Average, state: TrainState, count: int) -> TrainState:
-    loss = lambda params, key, batch: jnp.mean((params["w"] - batch["image"]) ** 2)  # noqa: E731
-    step = make_step(loss, OPTIMIZER, average, 0, MESH)
+    step = make_step(state, Distance(), OPTIMIZER, average, 0, MESH).one
     for n in range(int(state.step), int(state.step) + count):
         state, _ = step(state, place({"image": np.full((BATCH, 1), n, np.uint8)}, MESH))
     return state
