@@ -21,8 +21,14 @@ def main() -> None:
 
 
 def _run(flags: argparse.Namespace) -> NoReturn:
+    from sde_jax import processes
+
     try:
-        sys.exit(_dispatch(flags))
+        _prepare()
+        _connect(flags)
+        with processes.together(), processes.interruptible():
+            code = _dispatch(flags)
+        sys.exit(code)
     except InputError as error:
         print("\n".join(f"sde-jax: {line}" for line in str(error).splitlines()), file=sys.stderr)
         sys.exit(2)
@@ -41,7 +47,6 @@ def _run(flags: argparse.Namespace) -> NoReturn:
 
 
 def _dispatch(flags: argparse.Namespace) -> int:
-    _prepare()
     from sde_jax.commands import certify, configs, doctor, publish, report, settings
 
     if flags.command in ("train", "run"):
@@ -116,3 +121,25 @@ def _prepare() -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _connect(flags: argparse.Namespace) -> None:
+    """Make this process one of several, where the flags say so; what is printed is then printed by the first alone."""
+    import jax
+
+    from sde_jax import processes
+
+    by_hand = [getattr(flags, name, None) for name in ("coordinator", "process_count", "process_index")]
+    detect = getattr(flags, "distributed", False)
+    if not detect and by_hand == [None] * 3:
+        return
+    if detect and by_hand != [None] * 3:
+        raise InputError("--distributed finds the others itself: expected it, or --coordinator and its fellows")
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # Its handler of SIGTERM would be in the way of ours.
+    jax.config.update("jax_enable_preemption_service", False)
+    processes.initialize(*by_hand, wait=flags.wait)
+    # Gloo writes of its connections to standard output.
+    shown = os.dup(1) if processes.is_first() else os.open(os.devnull, os.O_WRONLY)
+    os.dup2(2, 1)
+    sys.stdout = os.fdopen(shown, "w", buffering=1)

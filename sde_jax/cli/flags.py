@@ -10,7 +10,7 @@ from absl.flags import argparse_flags
 
 EXIT_CODES = (
     "exit codes: 0 done; 2 something given cannot be used; 3 the run stopped itself, or a file could not be used; "
-    "75 interrupted and saved, run the same command again"
+    "75 interrupted, run the same command again; 76 ended by another process that failed or is gone, or stuck"
 )
 OVERRIDE = re.compile(r"--config\.([^=]+)(?:=(.*))?", re.DOTALL)
 
@@ -71,6 +71,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
     change = "a config file (Python); --config.a.b=value changes a setting, --config.sde=VE a whole component"
     parser.add_argument("--config", required=True, help=change)
     _workdir(parser)
+    _processes(parser)
     parser.add_argument(
         "--dry_run", action="store_true", help="show config, parameters, mesh and what a step costs; train nothing"
     )
@@ -90,6 +91,7 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     _average_by_name(parser)
     parser.add_argument("--seed", type=_seed, default=0)
     parser.add_argument("--output", type=_path, help="files to write, without ending; default WORKDIR/samples_SAMPLER")
+    _processes(parser)
     _json(parser)
 
 
@@ -98,6 +100,7 @@ def _likelihood(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num_examples", type=_count, help="only the first so many held-out images")
     _average_by_name(parser)
     parser.add_argument("--seed", type=_seed, default=0)
+    _processes(parser)
     _json(parser)
 
 
@@ -174,6 +177,16 @@ def _workdir(parser: argparse.ArgumentParser) -> None:
 
 def _average_by_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--average", metavar="NAME", help="which of the run's averages; default what its config says")
+
+
+def _processes(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("one process of several, on this machine or others; the same command for all")
+    detected = "as SLURM, Open MPI, Kubernetes or a Cloud TPU says"
+    group.add_argument("--distributed", action="store_true", help=detected)
+    group.add_argument("--coordinator", metavar="HOST:PORT", help="by hand: where process 0 is, a free port of it")
+    group.add_argument("--process_count", type=_count, metavar="N", help="how many there are")
+    group.add_argument("--process_index", type=_seed, metavar="I", help="which of them this is, from 0")
+    group.add_argument("--wait", type=_count, default=300, metavar="SECONDS", help="for all to come; default 300")
 
 
 def _shape_of_images(parser: argparse.ArgumentParser) -> None:

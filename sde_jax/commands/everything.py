@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from sde_jax import processes
 from sde_jax.codec import encode
 from sde_jax.commands import baseline, likelihood, report, sample, train
 from sde_jax.commands.workdir import Workdir
@@ -23,11 +24,17 @@ def run(experiment: Experiment, directory: Path, samples: int) -> int:
     with Checkpoints(workdir.checkpoints, read_only=True) as checkpoints:
         asked = {"checkpoint_step": checkpoints.latest, "seed": experiment.seed}
     for name, sampler in experiment.samplers.items():
-        if not _done(workdir, f"samples_{name}", ".png", **asked, num_samples=samples, settings=encode(sampler)):
+        settings = encode(sampler)
+        done = _done(workdir, f"samples_{name}", ".png", **asked, num_samples=samples, settings=settings)
+        if not processes.first_says(done):
             print(f"sampling {samples} with {name} ...")
             sample.run(directory, name, samples, experiment.seed)
-    if not _done(workdir, "likelihood", ".npz", **asked, num_examples=None, settings=encode(experiment.likelihood)):
+    settings = encode(experiment.likelihood)
+    done = _done(workdir, "likelihood", ".npz", **asked, num_examples=None, settings=settings)
+    if not processes.first_says(done):
         likelihood.run(directory, None, experiment.seed)
+    if not processes.is_first():
+        return 0
     small = workdir.read_record().size <= baseline.LARGEST
     if small and not _done(workdir, "baseline", ".npz"):
         print("fitting the baseline, a Gaussian mixture ...")

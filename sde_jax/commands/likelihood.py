@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from sde_jax import processes
 from sde_jax.codec import encode
 from sde_jax.commands.sample import save_arrays
 from sde_jax.commands.workdir import Workdir, failures_reported, load
@@ -72,10 +73,14 @@ def run(
         "seed": seed,
         "seconds": seconds,
     }
-    name = f"likelihood.{average}" if average else "likelihood"
-    workdir.write(f"{name}.npz", lambda file: save_arrays(file, _arrays(fine, *levels)))
-    workdir.write_json(f"{name}.json", facts)
+    _write(workdir, f"likelihood.{average}" if average else "likelihood", _arrays(fine, *levels), facts)
     return facts
+
+
+def _write(workdir: Workdir, name: str, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+    with processes.deferred():
+        workdir.write(f"{name}.npz", lambda file: save_arrays(file, arrays))
+        workdir.write_json(f"{name}.json", facts)
 
 
 def _arrays(scores: Scores, log_snr: np.ndarray, losses: np.ndarray) -> dict[str, np.ndarray]:
@@ -140,20 +145,19 @@ def score(model: Model, source: Source, total: int, seed: int, rule: Rule) -> Sc
     """Return the scores of the first `total` images of a source, every one counted once a pass."""
     settings, mesh = model.record.experiment.likelihood, data_mesh()
 
-    def one(params: Params, key: Key, image: Array) -> BitsPerDim:
+    def one(params: Params, pass_: Array, index: Array, image: Array) -> BitsPerDim:
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), pass_), index)
         return rule.bits(key, model.denoiser(params), image)
 
-    batched = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
+    batched = jax.jit(jax.vmap(one, in_axes=(None, None, 0, 0)))
     rows = -(-min(settings.batch_size, total) // mesh.size) * mesh.size
     draws = []
-    with tqdm(total=total * settings.passes, desc=rule.name, unit="image") as bar:
+    with tqdm(total=total * settings.passes, desc=rule.name, unit="image", disable=not processes.is_first()) as bar:
         for pass_ in range(settings.passes):
-            root = jax.random.fold_in(jax.random.key(seed), pass_)
             parts = []
             for images, index, count in _padded(source, total, rows):
-                keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(root, index)
-                placed = jax.device_put((keys, images), by_example(mesh))
-                parts.append([np.asarray(column)[:count] for column in batched(model.params, *placed)])
+                scores = batched(model.params, pass_, *jax.device_put((index, images), by_example(mesh)))
+                parts.append([column[:count] for column in processes.on_host(scores)])
                 bar.update(count)
             draws.append([np.concatenate(column) for column in zip(*parts, strict=True)])
     bits, error, evaluations = (np.stack(column) for column in zip(*draws, strict=True))
@@ -186,4 +190,4 @@ def noise_levels(model: Model, source: Source, total: int, seed: int) -> tuple[n
         x0 = model.record.quantization.dequantize(first, images)
         return by_noise_level(second, experiment.sde, model.denoiser(params), x0, times, Simple())
 
-    return 2 * np.asarray(half_log_snr), np.asarray(losses(model.params))
+    return 2 * np.asarray(half_log_snr), processes.on_host(losses(model.params))

@@ -8,8 +8,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from tqdm import tqdm
 
+from sde_jax import processes
 from sde_jax.codec import encode
 from sde_jax.commands.workdir import Workdir, failures_reported, load
 from sde_jax.errors import InputError
@@ -45,10 +47,10 @@ def run(
     check(workdir, name, count, batch_size)
     model = load(workdir, mesh, average)
     rows = -(-min(count, batch_size) // mesh.size) * mesh.size
-    keys = [jax.device_put(k, by_example(mesh)) for k in _keys(seed, -(-count // rows), rows)]
+    keys = list(_keys(seed, -(-count // rows), rows, mesh))
     draw = drawer(model, name).lower(model.params, keys[0]).compile()
     began = time.monotonic()
-    with failures_reported(), tqdm(keys, desc="sample", unit="batch", disable=len(keys) == 1) as batches:
+    with failures_reported(), _progress(keys) as batches:
         parts = [_kept(draw(model.params, k), FILMED - rows * i) for i, k in enumerate(batches)]
     seconds = time.monotonic() - began
     samples = jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts)
@@ -67,16 +69,21 @@ def run(
     return facts
 
 
-def _keys(seed: int, batches: int, rows: int) -> Iterator[Key]:
-    """Yield the keys of every batch: that of sample i is the seed's with i folded in."""
-    root = jax.random.key(seed)
-    for index in np.arange(batches * rows).reshape(batches, rows):
-        yield jax.vmap(lambda i: jax.random.fold_in(root, i))(index)
+def _keys(seed: int, batches: int, rows: int, mesh: Mesh) -> Iterator[Key]:
+    """Yield the keys of every batch, split over the mesh: that of sample i is the seed's with i folded in."""
+    index = np.arange(batches * rows).reshape(batches, rows)
+    fold = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))
+    yield from map(jax.jit(fold, out_shardings=by_example(mesh)), index)
+
+
+def _progress(keys: list[Key]) -> tqdm:
+    silent = len(keys) == 1 or not processes.is_first()
+    return tqdm(keys, desc="sample", unit="batch", disable=silent)
 
 
 def _kept(samples: Samples, filmed: int) -> Samples:
     """Return samples on the host, with the trajectories of the first few alone: those of thousands fill the memory."""
-    return jax.tree.map(np.asarray, samples._replace(trajectory=samples.trajectory[: max(filmed, 0)]))
+    return processes.on_host(samples._replace(trajectory=samples.trajectory[: max(filmed, 0)]))
 
 
 def base(directory: Path, name: str, output: Path | None) -> Path:
@@ -119,10 +126,11 @@ def _write(workdir: Workdir, output: Path, model: Model, samples: Samples, facts
         "trajectory_times": times,
     }
     target = output.absolute()
-    workdir.write(f"{target}.npz", lambda file: save_arrays(file, arrays))
     picture = image_grid(as_bytes(arrays["samples"], model.record.levels))
-    workdir.write(f"{target}.png", lambda file: picture.save(file, format="png"))
-    workdir.write_json(f"{target}.json", facts)
+    with processes.deferred():
+        workdir.write(f"{target}.npz", lambda file: save_arrays(file, arrays))
+        workdir.write(f"{target}.png", lambda file: picture.save(file, format="png"))
+        workdir.write_json(f"{target}.json", facts)
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from sde_jax import nn
+from sde_jax import nn, processes
 from sde_jax.errors import InputError, RunError
 from sde_jax.model import Model, Record
 from sde_jax.training import Checkpoints, TrainState, sharded
@@ -43,11 +43,16 @@ class Workdir:
 
     @contextmanager
     def open_for(self, record: Record) -> Iterator[None]:
-        """Hold the directory, with its record, for one process to train in: a new one, or one of the same training.
+        """Hold the directory, with its record, for one job to train in: a new one, or one of the same training.
 
-        Raises `InputError` where the directory cannot be written, holds another run (which is left as it is), or is
-        held already. A process that ends, however it ends, holds it no more.
+        The first process of the job holds it; the others wait until it does. Raises `InputError` where the directory
+        cannot be written, holds another run (which is left as it is), or is held already. A process that ends, however
+        it ends, holds it no more.
         """
+        if not processes.is_first():
+            processes.meet()
+            yield
+            return
         existing = self.read_record(record) if (self.path / "config.json").exists() else None
         other = differences(existing.identity(), record.identity()) if existing is not None else []
         if other:
@@ -57,6 +62,7 @@ class Workdir:
             )
         with self._lock():
             self.write_json("config.json", record.to_json())
+            processes.meet()
             yield
 
     @contextmanager
@@ -100,8 +106,13 @@ class Workdir:
         return self.write(name, lambda file: file.write_text(json.dumps(data, indent=2) + "\n"))
 
     def write(self, name: str, write: Callable[[Path], Any]) -> Path:
-        """Have `write` make a file under a passing name, then give it its own; raises `InputError` where it cannot."""
+        """Have `write` make a file under a passing name, then give it its own; raises `InputError` where it cannot.
+
+        Of several processes the first alone does it.
+        """
         target = self.path / name
+        if not processes.is_first():
+            return target
         partial = target.with_name(f".{os.getpid()}.{target.name}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

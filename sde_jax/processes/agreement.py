@@ -39,6 +39,16 @@ def require_same(values: Mapping[str, str]) -> None:
         raise DisagreementError("\n".join([*lines[:SHOWN], *rest, advice]))
 
 
+def first_says(value: bool) -> bool:
+    """Return what process 0 says, on every process: its files may look otherwise to the others for a while."""
+    if job.count() == 1:
+        return value
+    store, place = job.store(), f"sde_jax/first/{next(_rounds)}"
+    if job.is_first():
+        store.key_value_set(place, json.dumps(bool(value)))
+    return json.loads(store.blocking_key_value_get(place, job.FOREVER))
+
+
 def differences(said: Sequence[Mapping[str, str]]) -> list[str]:
     """Return a line for each name and each value of it that is not the usual one, with the processes that have it.
 

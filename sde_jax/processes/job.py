@@ -1,11 +1,13 @@
-"""Which process of a job this is, and what its processes share: text by key, and places to meet."""
+"""Which process of a job this is, and what its processes share: text by key, and a place to meet."""
 
+import itertools
 from typing import Any
 
 from jax._src import distributed  # JAX has no public way to the store of the processes that it connects
 
 FOREVER = 7 * 24 * 3600 * 1000
 """Milliseconds, of waits that only the end of a process ends."""
+_meetings = itertools.count()
 
 
 def index() -> int:
@@ -35,7 +37,7 @@ def store() -> Any:
     return distributed.global_state.client
 
 
-def meet(name: str) -> None:
-    """Wait until every process has come here; a name is used once in a job. One process alone goes on at once."""
+def meet() -> None:
+    """Wait until every process has come here, equally often; one process alone goes on at once."""
     if count() > 1:
-        store().wait_at_barrier(f"sde_jax/{name}", FOREVER)
+        store().wait_at_barrier(f"sde_jax/{next(_meetings)}", FOREVER)

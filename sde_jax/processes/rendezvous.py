@@ -16,6 +16,7 @@ AGAIN = 0.2
 """Seconds between two calls."""
 SILENCE = 10.0
 """Seconds after which process 0 says whom it is waiting for."""
+ALIKE = "start all with the same count, and each with an index of its own"
 
 
 def gather(port: int, count: int, wait: float) -> Connections:
@@ -30,6 +31,8 @@ def gather(port: int, count: int, wait: float) -> Connections:
             _await_calls(door, count, wait, came)
     except InputError as error:
         _tell(came, str(error))
+        for peer in came.values():
+            peer.close()
         raise
     _tell(came, "")
     return came
@@ -41,20 +44,35 @@ def call(host: str, port: int, count: int, index: int, wait: float) -> Connectio
     Raises `InputError` where process 0 says so, and where nothing answers within `wait` seconds.
     """
     end, why = time.monotonic() + wait, "nothing answers"
-    while time.monotonic() < end:
+    while (left := end - time.monotonic()) > 0:
         try:
-            peer = socket.create_connection((host, port), timeout=max(end - time.monotonic(), AGAIN))
-            peer.sendall(f"{json.dumps([index, count])}\n".encode())
-            refusal = json.loads(peer.makefile().readline())
-        except (OSError, ValueError) as error:  # not there yet, or gone before all had come
+            peer = _admitted(host, port, [index, count], left, wait)
+        except InputError:
+            raise
+        except (OSError, ValueError) as error:  # not there yet, or gone before all had called
             why = str(error)
             time.sleep(AGAIN)
             continue
-        if refusal:
-            raise InputError(refusal)
         return {0: peer}
     advice = "is process 0 started, and may this machine reach that port?"
     raise InputError(f"process 0 did not answer at {host}:{port} within {wait:g} s ({why}); {advice}")
+
+
+def _admitted(host: str, port: int, words: list[int], reach: float, wait: float) -> socket.socket:
+    """Return a connection with process 0, once it has admitted all; raises `InputError` with its refusal."""
+    peer = socket.create_connection((host, port), timeout=max(reach, AGAIN))
+    try:
+        peer.settimeout(wait + WORDS)  # it has begun to wait later than this process, and then says who is missing
+        peer.sendall(f"{json.dumps(words)}\n".encode())
+        said = peer.makefile().readline()
+        if not said:
+            raise ConnectionError("it hung up")
+        if refusal := json.loads(said):
+            raise InputError(refusal)
+    except BaseException:
+        peer.close()
+        raise
+    return peer
 
 
 def _door(port: int, count: int) -> socket.socket:
@@ -78,22 +96,30 @@ def _await_calls(door: socket.socket, count: int, wait: float, came: Connections
             print(f"sde-jax: waiting for {who}", file=sys.stderr, flush=True)
             told = True
         door.settimeout(min(1.0, wait))
-        with suppress(OSError, ValueError, TypeError):  # nobody, or a stranger
-            peer, _ = door.accept()
-            peer.settimeout(WORDS)
-            index, theirs = map(int, json.loads(peer.makefile().readline(100)))
-            _admit(peer, index, theirs, count, came)
+        caller = _caller(door)
+        if caller is not None:
+            peer, index, theirs = caller
+            twice = index in came or not 0 < index < count
+            came[-1 if twice else index] = peer
+            if theirs != count:
+                raise InputError(f"process {index} has --process_count={theirs}, process 0 has {count}; {ALIKE}")
+            if twice:
+                raise InputError(f"two processes have --process_index={index}; {ALIKE}")
 
 
-def _admit(peer: socket.socket, index: int, theirs: int, count: int, came: Connections) -> None:
-    problem = ""
-    if theirs != count:
-        problem = f"process {index} was started with --process_count={theirs}, process 0 with {count}"
-    elif not 0 < index < count or index in came:
-        problem = f"two processes were started with --process_index={index}"
-    came[-1 if problem else index] = peer
-    if problem:
-        raise InputError(f"{problem}; start all with the same count, and each with an index of its own")
+def _caller(door: socket.socket) -> tuple[socket.socket, int, int] | None:
+    """Return a connection and the index and count that its process says; None where nobody or a stranger calls."""
+    try:
+        peer, _ = door.accept()
+    except OSError:
+        return None
+    try:
+        peer.settimeout(WORDS)
+        index, count = json.loads(peer.makefile().readline(100))
+        return peer, int(index), int(count)
+    except (OSError, ValueError, TypeError):
+        peer.close()
+        return None
 
 
 def _tell(came: Connections, refusal: str) -> None:

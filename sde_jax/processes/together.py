@@ -72,7 +72,7 @@ def end(text: str, code: int = ENDED, stacks: bool = False) -> NoReturn:
 
 
 def _leave() -> None:
-    job.meet("together")
+    job.meet()
     if _Job.line is not None:
         _Job.line.bye()
     _Job.inside = False
