@@ -15,6 +15,7 @@ from sde_jax.likelihood import Dequantizer, Divergence, Hutchinson, UniformCell
 from sde_jax.nn import MLP, Architecture, Compute
 from sde_jax.objective import Objective as Objective
 from sde_jax.ode import Method, Tolerance, Tsit5
+from sde_jax.processes import Watchdog
 from sde_jax.sampling import PredictorCorrector, ProbabilityFlow, Solver, Spacing, grids
 from sde_jax.sde import VP, GaussianPath
 from sde_jax.training import Adam, Average, ExponentialAverage, MeshShape, OnAnomaly, Stop
@@ -27,8 +28,9 @@ class Training:
     steps: updates; batch_size: examples an update, over all devices; flip: mirror images at random; mesh: how devices
     share the state; accumulate: parts of a batch whose gradients are summed one after the other; steps_per_call: steps
     that an accelerator makes before the host is asked (a CPU makes one); on_anomaly: what is done when numbers go
-    wrong; log_every, checkpoint_every: in steps; keep: how many of the last checkpoints; keep_every: of every so many
-    steps a checkpoint is kept for good, 0 for none. Raises `InputError` where a field is out of range.
+    wrong; watchdog: when no step ends for so long that the run must be stuck; log_every, checkpoint_every: in steps;
+    keep: how many of the last checkpoints; keep_every: of every so many steps a checkpoint is kept for good, 0 for
+    none. Raises `InputError` where a field is out of range.
     """
 
     steps: int = 100_000
@@ -40,6 +42,7 @@ class Training:
     accumulate: int = 1
     steps_per_call: int = 1
     on_anomaly: OnAnomaly = field(default_factory=Stop)
+    watchdog: Watchdog = field(default_factory=Watchdog)
     log_every: int = 50
     checkpoint_every: int = 10_000
     keep: int = 2

@@ -38,27 +38,30 @@ def together() -> Iterator[None]:
     The one that fails prints its error, tells the others and ends without unwinding further (what it would wait for
     there may never come), with code 2 for an `InputError`, 3 for a `RunError` or `OSError`, 1 for others, which end
     with a traceback. The others print the same, with its number, and end with `ENDED`. Those that come to the end of
-    the block wait there for the others. With one process it does nothing, and so it does inside another `together`.
+    the block wait there for the others. Inside another `together` a block waits for nobody, but fails at its own end:
+    before what surrounds it is unwound. With one process it does nothing.
     """
-    if job.count() == 1 or _Job.inside:
+    if job.count() == 1:
         yield
         return
+    outermost = not _Job.inside
     _Job.inside = True
-    if _Job.line is not None:
+    if outermost and _Job.line is not None:
         _Job.line.listen(_hear, _gone)
+    left: BaseException | None = None
     try:
         yield
-    except DisagreementError:
-        _leave()  # it is on every process
-        raise
-    except SystemExit as error:
-        if error.code not in (None, 0, INTERRUPTED):
-            _fail(error)
-        _leave()
-        raise
     except BaseException as error:
-        _fail(error)
-    _leave()
+        if not _agreed(error):
+            _fail(error)
+        left = error
+    if outermost:
+        job.meet()
+        _Job.inside = False
+        if _Job.line is not None:
+            _Job.line.bye()
+    if left is not None:
+        raise left
 
 
 def attach(line: Line) -> None:
@@ -71,11 +74,11 @@ def end(text: str, code: int = ENDED, stacks: bool = False) -> NoReturn:
     _end(Notice(job.index(), text, code, stacks), code)
 
 
-def _leave() -> None:
-    job.meet()
-    if _Job.line is not None:
-        _Job.line.bye()
-    _Job.inside = False
+def _agreed(error: BaseException) -> bool:
+    """Return whether an error is raised on every process, so that none need be told."""
+    return isinstance(error, DisagreementError) or (
+        isinstance(error, SystemExit) and error.code in (None, 0, INTERRUPTED)
+    )
 
 
 def _fail(error: BaseException) -> NoReturn:

@@ -35,13 +35,9 @@ def test_an_exception_on_one_ends_both_within_seconds_and_its_traceback_comes_fi
         assert ended.err.endswith("ZeroDivisionError: division by zero\n")
 
 
-@pytest.mark.parametrize(("error", "code"), [("InputError", 2), ("RunError", 3)])
-def test_an_error_that_users_read_is_one_line_on_both(job, error, code):
-    event = f"""
-        if n == 5 and index == 1: raise {error}("the number is off")
-    """
-    found = job.ends(*after_steps(job, event.strip()), within=20)
-    assert [ended.code for ended in found] == [76, code]
+def test_an_error_that_users_read_is_one_line_on_both(job):
+    found = job.ends(*after_steps(job, "if n == 5 and index == 1: raise InputError('the number is off')"), within=20)
+    assert [ended.code for ended in found] == [76, 2]
     assert {ended.err for ended in found} == {"sde-jax: process 1 of 2: the number is off\n"}
 
 
@@ -94,6 +90,22 @@ def test_who_comes_to_the_end_first_waits_and_leaves_with_the_other(job):
     assert (first.code, first.err, second.code, second.err) == (0, "", 0, "")
     assert "True [0 1]" in first.out
     assert "False [0 1]" in second.out
+
+
+def test_an_inner_block_fails_before_what_surrounds_it_is_unwound(job):
+    program = """
+    with processes.together():
+        try:
+            with processes.together():
+                step()
+                if index == 1:
+                    raise RunError("the number is off")
+                time.sleep(600)
+        finally:
+            time.sleep(600)  # as one waits for a save that others must finish too
+    """
+    found = job.ends(*job.start_two(program))
+    assert [ended.code for ended in found] == [76, 3]
 
 
 def test_processes_that_differ_are_told_so_alike_and_the_first_decides(job):

@@ -74,3 +74,20 @@ def test_the_limit_is_asked_with_the_intervals_between_beats_but_not_the_time_un
         time.sleep(1.1)
     assert len(asked[-1]) == 2
     assert max(asked[-1]) < 0.2
+
+
+def test_a_process_that_is_stuck_ends_with_76_one_line_and_its_stacks(job):
+    program = """
+    def hang():
+        time.sleep(600)
+
+    with processes.Watchdog(multiple=2, least=0.5).watching(40) as watch:
+        for step in range(41, 45):
+            time.sleep(0.01)
+            watch.beat(step)
+        hang()
+    """
+    [ended] = job.ends(job.start(program), within=60)
+    assert ended.code == 76
+    assert ended.err.startswith("sde-jax: no step has ended for 1 s, since step 44 (watchdog: multiple 2, least 0.5 s")
+    assert "in hang" in ended.err
