@@ -18,7 +18,17 @@ from sde_jax.ode import Method, Tolerance, Tsit5
 from sde_jax.processes import Watchdog
 from sde_jax.sampling import PredictorCorrector, ProbabilityFlow, Solver, Spacing, grids
 from sde_jax.sde import VP, GaussianPath
-from sde_jax.training import Adam, Average, ExponentialAverage, MeshShape, OnAnomaly, Stop
+from sde_jax.training import (
+    Adam,
+    Average,
+    ExponentialAverage,
+    MeshShape,
+    OnAnomaly,
+    Preview,
+    Stop,
+    Tracker,
+    Untracked,
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,8 @@ class Training:
     that an accelerator makes before the host is asked (a CPU makes one); on_anomaly: what is done when numbers go
     wrong; watchdog: when no step ends for so long that the run must be stuck; log_every, checkpoint_every: in steps;
     keep: how many of the last checkpoints; keep_every: of every so many steps a checkpoint is kept for good, 0 for
-    none. Raises `InputError` where a field is out of range.
+    none; preview: samples on the way, every some multiple of `log_every` steps; tracker: the service that follows the
+    run. Raises `InputError` where a field is out of range.
     """
 
     steps: int = 100_000
@@ -47,6 +58,8 @@ class Training:
     checkpoint_every: int = 10_000
     keep: int = 2
     keep_every: int = 0
+    preview: Preview = field(default_factory=Preview)
+    tracker: Tracker = field(default_factory=Untracked)
 
     def __post_init__(self):
         _at_least(
@@ -55,6 +68,10 @@ class Training:
             *("steps", "batch_size", "accumulate", "steps_per_call", "log_every", "checkpoint_every", "keep"),
         )
         _at_least(self, 0, "keep_every")
+        if isinstance(self.preview, Preview) and self.preview.every % self.log_every:
+            raise InputError(
+                f"preview.every = {self.preview.every}: expected a multiple of log_every = {self.log_every}"
+            )
 
 
 @dataclass(frozen=True)
@@ -137,10 +154,18 @@ class Experiment:
         odd = [name for name in self.samplers if not re.fullmatch(r"[\w-]+", name)]
         if odd:
             raise InputError(f"samplers: {odd}: expected names of letters, digits, '_' and '-', which files can have")
+        if isinstance(self.training, Training) and isinstance(self.training.preview, Preview):
+            self._require_sampler(self.training.preview)
         if isinstance(self.objective, Objective) and isinstance(
             self.sde, GaussianPath
         ):  # as they are in no wrong config
             self.objective.require_fit(self.sde)
+
+    def _require_sampler(self, preview: Preview) -> None:
+        if preview.every and preview.sampler not in self.samplers:
+            raise InputError(
+                f"training.preview.sampler = {preview.sampler!r}: expected one of {', '.join(self.samplers)}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the experiment as JSON-able data, from which `from_json` makes an equal one."""

@@ -9,10 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from sde_jax.commands import progress
+from sde_jax.commands.preview import last_previews
 from sde_jax.commands.sample import as_bytes
 from sde_jax.commands.workdir import Workdir
 from sde_jax.report import Report, render
-from sde_jax.training import read_books
+from sde_jax.training import read_account, read_books, read_history
 from sde_jax.version import __version__
 
 SUMMARY = {
@@ -20,7 +22,7 @@ SUMMARY = {
     "bits_per_dim_standard_error": ("standard error", "of the mean over held-out images, bits per dimension"),
     "baseline_bits_per_dim": ("Gaussian mixture", "the baseline on the same images, bits per dimension"),
     "train_steps": ("training steps", "updates of the parameters"),
-    "train_seconds": ("training seconds", "wall time of all of them, without what came before the first"),
+    "train_seconds": ("training seconds", "wall time, without what came before the first and steps made again"),
     "likelihood_function_evaluations": ("evaluations, likelihood", "network calls an image scored, each with tangents"),
 }
 SAMPLER_SUMMARY = {
@@ -28,6 +30,8 @@ SAMPLER_SUMMARY = {
     "samples_per_second": ("samples/s, {}", "without compilation"),
 }
 
+PREVIEWS = 6
+"""How many of the last previews a report shows."""
 PRIVATE = ("function_evaluations", "num_examples", "seed", "seconds", "settings")
 """What `likelihood.json` says that is not the run's own result."""
 
@@ -40,13 +44,17 @@ def run(directory: Path, output: Path | None = None) -> Path:
     samples = {name: np.load(file) for name, file in files.items() if file.exists()}
     likelihood = np.load(directory / "likelihood.npz") if (directory / "likelihood.npz").exists() else None
     baseline = np.load(directory / "baseline.npz") if (directory / "baseline.npz").exists() else None
-    rows = read_books(directory)
+    rows, history, account = read_books(directory), read_history(directory), read_account(directory)
     film = next(iter(samples.values()), None)
     report = Report(
         title=directory.absolute().name,
         summary=summary(results(workdir)),
         config=record.experiment.to_json(),
-        curve={"training": ([r["step"] for r in rows], [r["loss"] for r in rows])} if rows else {},
+        curve=progress.curve(rows),
+        level_losses=progress.level_losses(rows, record.experiment.sde),
+        time=progress.times(account),
+        progress=progress.progress(rows, history, account),
+        previews={f"step {step:,}": picture for step, picture in last_previews(workdir, PREVIEWS).items()},
         noise_levels=(likelihood["log_snr"], likelihood["noise_level_loss"]) if likelihood else None,
         grids={f"sampler {name}": as_bytes(a["samples"], record.levels) for name, a in samples.items()},
         trajectory=as_bytes(film["trajectory"], record.levels) if film else None,
@@ -69,12 +77,13 @@ def results(workdir: Workdir) -> dict[str, Any]:
     facts = {name: workdir.read_json(f"samples_{name}.json") for name in names}
     samplers = {name: {key: made[key] for key in SAMPLER_SUMMARY} for name, made in facts.items() if made}
     scores, baseline = workdir.read_json("likelihood.json") or {}, workdir.read_json("baseline.json") or {}
-    rows = read_books(workdir.path)
+    rows, account = read_books(workdir.path), read_account(workdir.path)
+    seconds = account.wall - account.seconds["start"] - account.lost
     return {
         **{k: v for k, v in scores.items() if k not in PRIVATE},
         **({"likelihood_function_evaluations": scores["function_evaluations"]} if scores else {}),
         **baseline,
-        **({"train_steps": int(rows[-1]["step"]), "train_seconds": rows[-1]["seconds"]} if rows else {}),
+        **({"train_steps": int(rows[-1]["step"]), "train_seconds": seconds} if rows else {}),
         **next(iter(samplers.values()), {}),
         "samplers": samplers,
     }

@@ -1,8 +1,7 @@
 """`sde-jax train`: train, or go on where a run stopped."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,9 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from tqdm import tqdm
 
-from sde_jax import nn
+from sde_jax import nn, processes
+from sde_jax.commands.journal import Journal
+from sde_jax.commands.preview import Previews
+from sde_jax.commands.utilization import utilization
 from sde_jax.commands.workdir import Workdir, abstract_state
 from sde_jax.data import Splits, batches, examples_of
 from sde_jax.errors import RunError
@@ -24,13 +25,13 @@ from sde_jax.training import (
     BatchLoss,
     Books,
     Checkpoints,
+    Clock,
     Events,
     Guard,
     Interruption,
     Plan,
     RollBack,
     RollBackError,
-    Row,
     TrainState,
     TrainStep,
     make_step,
@@ -47,6 +48,8 @@ def run(experiment: Experiment, directory: Path) -> int:
 
     0 when done, `Interruption.EXIT_CODE` when a signal stopped it after saving: the same command then continues.
     """
+    clock = Clock()
+    experiment.training.tracker.require()
     splits = experiment.data.open()
     record = Record(experiment, splits.shape, splits.levels)
     nn.abstract(experiment.network, record.shape)  # a network that does not fit the data is refused before all else
@@ -65,7 +68,7 @@ def run(experiment: Experiment, directory: Path) -> int:
             return 0
         if first:
             print(f"{directory}: continuing from step {first}")
-        trainer = Trainer(record, splits, apply, mesh, workdir, checkpoints, interruption)
+        trainer = Trainer(record, splits, apply, mesh, workdir, checkpoints, interruption, clock)
         state = trainer.train(state)
     if interruption.signal and int(state.step) < experiment.training.steps:
         print(f"{interruption.signal.name}: saved step {int(state.step)}; run the same command to continue")
@@ -116,30 +119,48 @@ class Trainer:
     workdir: Workdir
     checkpoints: Checkpoints
     interruption: Interruption
+    clock: Clock
 
     def train(self, state: TrainState) -> TrainState:
         """Train from a state on; from an earlier one again, with other data, where the experiment says so."""
         step = compiled_step(self.record, self.apply, self.mesh)
         rule, times = self.record.experiment.training.on_anomaly, 0
-        while True:
-            try:
-                return self._train(step, state)
-            except RollBackError as back:
-                times += 1
-                if isinstance(rule, RollBack) and times > rule.limit:
-                    raise RunError(f"{back}; rolled back {rule.limit} times already") from None
-                _, state = starting_point(self.record, self.checkpoints, self.mesh)
-                state = replace(state, position=jnp.full_like(state.position, back.position))
-                print(f"{back}; rolled back to step {int(state.step)}, on with batch {back.position}")
+        with self._journal(int(state.step)) as journal:
+            while True:
+                try:
+                    return self._train(step, state, journal)
+                except RollBackError as back:
+                    times += 1
+                    if isinstance(rule, RollBack) and times > rule.limit:
+                        raise RunError(f"{back}; rolled back {rule.limit} times already") from None
+                    with self.clock("checkpoint"):
+                        _, state = starting_point(self.record, self.checkpoints, self.mesh)
+                    state = replace(state, position=jnp.full_like(state.position, back.position))
+                    journal.rewind(int(state.step))
+                    print(f"{back}; rolled back to step {int(state.step)}, on with batch {back.position}")
 
-    def _train(self, step: TrainStep, state: TrainState) -> TrainState:
+    @contextmanager
+    def _journal(self, first: int) -> Iterator[Journal]:
+        """Yield the journal of the run from step `first` on."""
+        record, settings, clock = self.record, self.record.experiment.training, self.clock
+        writing = processes.is_first()
+        tracking = settings.tracker.open(self.workdir.path, record.to_json()) if writing else None
+        with clock("compile"):
+            rate = utilization(record, self.mesh) if writing else None
+        previews = Previews(record, self.apply, self.mesh, self.workdir, clock) if settings.preview.every else None
+        with (
+            Books(self.workdir.path, first, clock, writing, tracking) as books,
+            Journal(settings, books, clock, first, rate, previews) as journal,
+        ):
+            yield journal
+
+    def _train(self, step: TrainStep, state: TrainState, journal: Journal) -> TrainState:
         settings = self.record.experiment.training
-        first, position = int(state.step), int(state.position)
         stream = batches(
             self.splits.train,
             batch_size=settings.batch_size,
             seed=self.record.experiment.seed,
-            start=position,
+            start=int(state.position),
             flip=settings.flip,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
@@ -147,16 +168,14 @@ class Trainer:
         per_call = settings.steps_per_call if jax.default_backend() != "cpu" else 1
         plan = Plan(settings.steps, settings.log_every, settings.checkpoint_every, per_call)
         guard = Guard(settings.on_anomaly, self._examples, self._tell)
-        with (
-            Books(self.workdir.path, first) as books,
-            _progress(settings.steps, first, settings.batch_size, books) as log,
-        ):
-            events = Events(log, self._save)
+        events = Events(journal.log, self._save, spent=self.clock)
+        with self.clock("step"):
             return train(state, step, stream, self.mesh, plan, events, guard, self.interruption)
 
     def _save(self, state: TrainState) -> None:
         position = int(state.position) * self.record.experiment.training.batch_size
-        self.checkpoints.save(state, {"run": self.record.to_json(), "data_position": position})
+        with self.clock("checkpoint"):
+            self.checkpoints.save(state, {"run": self.record.to_json(), "data_position": position})
 
     def _examples(self, batch: int) -> np.ndarray:
         experiment = self.record.experiment
@@ -168,24 +187,3 @@ class Trainer:
             row = {name: value if np.isfinite(value).all() else str(value) for name, value in asdict(anomaly).items()}
             with (self.workdir.path / ANOMALIES).open("a") as file:
                 file.write(json.dumps(row) + "\n")
-
-
-@contextmanager
-def _progress(steps: int, first: int, batch_size: int, books: Books) -> Iterator[Callable]:
-    """Yield the log function: a progress bar with loss, images a second and time left, and the books."""
-    with tqdm(total=steps, initial=first, desc="train", unit="step", mininterval=1.0) as bar:
-        began = clock = time.monotonic()
-
-        def log(state: TrainState, rows: list[Row]) -> None:
-            nonlocal clock
-            now, step = time.monotonic(), int(state.step)
-            rate = (step - bar.n) * batch_size / (now - clock)
-            clock = now
-            bar.update(step - bar.n)
-            if rows:
-                loss = float(np.mean([row.metrics.loss for row in rows]))
-                seconds = books.seconds_before + now - began
-                books.write(step, {"loss": loss, "images_per_second": rate, "seconds": seconds})
-                bar.set_postfix_str(f"loss {loss:.4f}, {rate:,.0f} images/s", refresh=False)
-
-        yield log

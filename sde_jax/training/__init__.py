@@ -14,6 +14,7 @@ from sde_jax.training.averages import PowerAverages as PowerAverages
 from sde_jax.training.averages import Several as Several
 from sde_jax.training.averages import reconstruct as reconstruct
 from sde_jax.training.books import Books as Books
+from sde_jax.training.books import read_account as read_account
 from sde_jax.training.books import read_books as read_books
 from sde_jax.training.books import read_history as read_history
 from sde_jax.training.checkpoint import Checkpoints as Checkpoints

@@ -23,7 +23,7 @@ class Books:
     has the run's `account` up to there, over all starts, as `Account.row` tells it; time is that of `clock`. What
     happened besides the steps, starts, rollbacks and ends, is in `history.jsonl`, with its step, its Unix time and
     the account; nothing is dropped there. With `writing` False, as in all processes but the first, nothing is
-    touched. `tracking` is told what TensorBoard is.
+    touched. `tracking` is told what TensorBoard is. `rollbacks`: how many there were.
     """
 
     FILE = "metrics.jsonl"
@@ -39,12 +39,10 @@ class Books:
     ):
         self._directory, self._clock, self._writing = directory, clock or Clock(), writing
         self._tracking = tracking
-        self.seconds_before = 0.0
         self._before = Account()
+        self.rollbacks = sum(row["event"] == "rollback" for row in read_history(directory))
         if writing:
-            # Of equally long accounts the one of the history is the later.
-            rows = read_books(directory) + read_history(directory)
-            self._before = max(map(Account.of, reversed(rows)), key=lambda a: a.wall, default=Account())
+            self._before = read_account(directory)
             self._open(step, "start")
 
     def __enter__(self) -> "Books":
@@ -89,18 +87,16 @@ class Books:
 
     def rewind(self, step: int) -> None:
         """Drop what was written after `step`, to which the run goes back."""
+        self.rollbacks += 1
         if self._writing:
             self._close()
             self._open(step, "rollback")
 
     def _open(self, step: int, event: str) -> None:
-        rows = read_books(self._directory)
-        kept = [row for row in rows if row["step"] <= step]
-        if len(kept) < len(rows):
-            now = self.account.rewound(Account.of(kept[-1]) if kept else Account())
-            self._before = replace(self._before, lost=now.lost)
+        kept = [row for row in read_books(self._directory) if row["step"] <= step]
+        now = self.account.rewound(Account.of(kept[-1]) if kept else Account())
+        self._before = replace(self._before, lost=now.lost)
         self._step = step
-        self.seconds_before = kept[-1].get("seconds", 0.0) if kept else 0.0
         self._happened(event, step)
         path = self._directory / self.FILE
         replace_lines(path, kept)
@@ -133,3 +129,10 @@ def read_books(directory: Path) -> list[dict[str, Any]]:
 def read_history(directory: Path) -> list[dict[str, Any]]:
     """Return the starts, rollbacks and ends of a run, in order."""
     return read_lines(directory / Books.HISTORY)
+
+
+def read_account(directory: Path) -> Account:
+    """Return what became of a run's time, as far as its rows tell."""
+    # Of equally long accounts the one of the history is the later.
+    rows = read_books(directory) + read_history(directory)
+    return max(map(Account.of, reversed(rows)), key=lambda account: account.wall, default=Account())

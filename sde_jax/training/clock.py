@@ -7,22 +7,23 @@ from contextlib import contextmanager
 from sde_jax.errors import InputError
 
 PARTS: tuple[str, ...] = ("start", "compile", "data", "checkpoint", "evaluation", "step")
-"""What a process of a run does: comes up (reads data's index, initialises, restores), compiles, waits for a batch,
-waits for a checkpoint, draws samples; all else is the steps themselves."""
+"""What a process of a run does: comes up (opens the data, initialises, restores) and ends, compiles, waits for a batch,
+waits for a checkpoint, draws samples, makes steps."""
 
 
 class Clock:
     """The seconds that a process has spent in each of `PARTS`, from the clock's making on.
 
-    `with clock("data"): ...` is time of that part; within another part, it is taken off that one. Every moment is of
-    one part, so they sum to the wall time. What is measured is the host's time: a device that works on meanwhile, as
-    it does while a batch is fetched, is not waited for. Costs two readings of a clock, which is `now`, in seconds.
+    `with clock("data"): ...` is time of that part, taken off the part it is within; what is within none is "start".
+    Every moment is of one part, so they sum to the wall time. What is measured is the host's time: a device that works
+    on meanwhile, as it does while a batch is fetched, is not waited for. Costs two readings of a clock, which is `now`,
+    in seconds.
     """
 
     def __init__(self, now: Callable[[], float] = time.perf_counter):
         self._now = now
         self._seconds: dict[str, float] = dict.fromkeys(PARTS, 0.0)
-        self._part, self._since = "step", now()
+        self._part, self._since = "start", now()
 
     @contextmanager
     def __call__(self, part: str) -> Iterator[None]:

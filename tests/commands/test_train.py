@@ -15,7 +15,8 @@ from sde_jax.data import Arrays, Splits, batches, examples_of
 from sde_jax.errors import RunError
 from sde_jax.experiment import Experiment, Training
 from sde_jax.nn import MLP
-from sde_jax.training import Levels, RollBack, Skip, read_books
+from sde_jax.training import Levels, RollBack, Skip, read_books, read_history
+from sde_jax.training.clock import PARTS
 
 LONG = ["--config.training.steps=120", "--config.training.checkpoint_every=9", "--config.training.log_every=1"]
 """Long enough that a signal finds it at work."""
@@ -34,6 +35,22 @@ def assert_same_bits(ours, theirs) -> None:
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def assert_accounted(folder, number: signal.Signals) -> None:
+    """The time of two starts is that of the run, and work that was lost is known to be."""
+    before, (begun, ended) = read_history(folder)[:-2], read_history(folder)[-2:]
+    assert [row["event"] for row in (*before, begun, ended)] == (
+        ["start", "start", "end"] if number is signal.SIGKILL else ["start", "end", "start", "end"]
+    )
+    last = read_books(folder)[-1]
+    assert sum(last[f"share_{part}"] for part in PARTS) == pytest.approx(1)
+    assert before[0]["wall_seconds"] < begun["wall_seconds"] < last["wall_seconds"] <= ended["wall_seconds"]
+    assert 0 < last["goodput"] < 1
+    assert 0 < last["share_checkpoint"] < last["share_checkpoint"] + last["share_compile"] < 1
+    lost = begun["lost_seconds"]
+    assert lost == last["lost_seconds"]
+    assert lost < 0.01 if number is signal.SIGTERM else lost >= 0
 
 
 def test_a_run_that_was_stopped_and_started_again_equals_one_that_was_not_bit_for_bit(tmp_path, sde_jax, state_of):
@@ -56,6 +73,7 @@ def test_a_run_that_was_stopped_and_started_again_equals_one_that_was_not_bit_fo
         assert number is signal.SIGKILL or f"continuing from step {saved}" in resumed.out
         assert_same_bits(state_of(tmp_path / number.name), state_of(uninterrupted))
         assert [(row["step"], row["loss"]) for row in read_books(tmp_path / number.name)] == whole
+        assert_accounted(tmp_path / number.name, number)
 
 
 def test_a_run_can_be_made_longer_and_equals_one_that_was_long_from_the_start(run, tmp_path, sde_jax, state_of):
@@ -150,7 +168,11 @@ def test_a_run_goes_on_without_the_batch_that_was_bad(tmp_path, monkeypatch, rul
     # rolled back to step 4, on with batch 5
     saved = json.loads((tmp_path / "checkpoints" / "8" / "record" / "metadata").read_text())
     assert saved["data_position"] == 2 * (8 if isinstance(rule, Skip) else 9)
-    assert [row["step"] for row in read_books(tmp_path)] == [n for n in range(1, 9) if n != 5 or rule == RollBack()]
+    rows = read_books(tmp_path)
+    assert [row["step"] for row in rows] == list(range(1, 9))
+    assert [row["step"] for row in rows if row["loss"] is None] == ([5] if isinstance(rule, Skip) else [])
+    assert (rows[-1]["skipped"], rows[-1]["rollbacks"]) == ((1, 0) if isinstance(rule, Skip) else (0, 1))
+    assert rows[-1]["lost_seconds"] > 0
 
 
 def test_rolling_back_has_an_end(tmp_path, monkeypatch):
@@ -181,7 +203,7 @@ def test_two_processes_do_not_train_in_one_directory(run, sde_jax, contents):
 
 
 def test_a_full_disk_ends_a_run_with_code_3_and_without_a_traceback(tmp_path, monkeypatch, sde_jax):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device", "metrics.jsonl")
 
     monkeypatch.setattr("sde_jax.training.Books.write", full)

@@ -15,13 +15,13 @@ class Run:
 
     def start(self, step: int, took: float = 0.0) -> Books:
         self.clock = Clock(lambda: self.now)
-        with self.clock("start"):
-            self.now += took
+        self.now += took
         return Books(self.folder, step, self.clock)
 
     def train(self, books: Books, steps, **values) -> None:
         for step in steps:
-            self.now += 1
+            with self.clock("step"):
+                self.now += 1
             books.write(step, {"loss": 1.0, **values})
 
     def killed(self, books: Books, steps=(), **values) -> None:
@@ -163,10 +163,20 @@ def test_a_rollback_drops_rows_and_loses_their_steps(tmp_path, run):
     assert events_of(tmp_path) == [("start", 0), ("rollback", 2), ("end", 4)]
 
 
+def test_steps_that_are_in_no_row_are_lost_where_a_run_goes_back(tmp_path, run):
+    with run.start(0) as books:
+        run.train(books, [1, 2])
+        with run.clock("step"):
+            run.now += 5
+        books.rewind(2)
+    assert read_history(tmp_path)[-1]["lost_seconds"] == pytest.approx(5)
+
+
 def test_skipped_steps_are_lost(tmp_path, run):
     with run.start(0) as books:
         run.train(books, [1])
-        run.now += 4
+        with run.clock("step"):
+            run.now += 4
         books.write(4, {"loss": 1.0}, lost=1.0)
         run.train(books, [5])
     assert [row["lost_seconds"] for row in read_books(tmp_path)] == [0, 1, 1]

@@ -27,7 +27,7 @@ def clock(hand):
     return Clock(hand)
 
 
-def test_every_moment_is_of_one_part_and_the_rest_is_the_steps(clock, hand):
+def test_every_moment_is_of_one_part_and_the_rest_is_the_start(clock, hand):
     hand.now += 1
     with clock("data"):
         hand.now += 2
@@ -37,7 +37,7 @@ def test_every_moment_is_of_one_part_and_the_rest_is_the_steps(clock, hand):
     with clock("data"):
         hand.now += 16
     hand.now += 32
-    expected = {"start": 0, "compile": 0, "data": 18, "checkpoint": 8, "evaluation": 0, "step": 37}
+    expected = {"start": 37, "compile": 0, "data": 18, "checkpoint": 8, "evaluation": 0, "step": 0}
     assert clock.seconds == expected
     assert tuple(expected) == PARTS
 
@@ -48,7 +48,7 @@ def test_a_part_within_another_is_taken_off_it(clock, hand):
         with clock("compile"):
             hand.now += 2
         hand.now += 4
-    assert (clock.seconds["checkpoint"], clock.seconds["compile"], clock.seconds["step"]) == (5, 2, 0)
+    assert (clock.seconds["checkpoint"], clock.seconds["compile"], clock.seconds["start"]) == (5, 2, 0)
 
 
 def test_a_part_that_is_not_over_counts_up_to_now(clock, hand):
@@ -68,13 +68,13 @@ def test_a_part_that_ends_in_an_error_has_ended(clock, hand):
     with pytest.raises(StopIteration):
         ends()
     hand.now += 1
-    assert (clock.seconds["data"], clock.seconds["step"]) == (5, 1)
+    assert (clock.seconds["data"], clock.seconds["start"]) == (5, 1)
 
 
 def test_what_was_read_does_not_change_with_the_clock(clock, hand):
     before = clock.seconds
     hand.now += 1
-    assert before["step"] == 0
+    assert before["start"] == 0
 
 
 def test_the_parts_sum_to_the_wall_time():
