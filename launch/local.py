@@ -29,6 +29,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import IO
 
+POLL = 0.2
+"""Seconds after which signals and deadlines are looked at."""
 INTERRUPTED, STUCK = 75, 76
 """What `sde-jax` exits with after a save on a signal, and where no step ended in time."""
 
@@ -104,7 +106,7 @@ class Member:
             thread.join(timeout=5)  # what left the group and lives on may hold the pipe
 
     def _copy(self, source: IO[str], target: IO[str]) -> None:
-        for line in source:
+        for line in filter(str.strip, source):  # a progress bar's return to the start is an empty line
             with self._writing:
                 target.write(f"[{self._index}] {line.rstrip()}\n")
                 target.flush()
@@ -148,7 +150,7 @@ class Launcher:
         remaining, deadline, told = len(members), float("inf"), False
         while remaining:
             try:
-                event = self._events.get(timeout=min(max(deadline - time.monotonic(), 0), 3600))
+                event = self._events.get(timeout=POLL)  # a signal just before a wait does not end it
             except Empty:
                 if time.monotonic() >= deadline:
                     self._send(members, signal.SIGKILL if told else signal.SIGTERM)

@@ -111,7 +111,7 @@ def test_lines_carry_the_number_of_their_process_and_keep_their_stream(group):
 
 
 def test_a_progress_bar_is_shown_as_lines(script):
-    program = shlex.join([sys.executable, "-c", r"print('a\rb\rc'); print('d', end='')"])
+    program = shlex.join([sys.executable, "-c", r"print('\ra\rb\rc'); print('d', end='')"])
     out, _ = script("local.py", "--program", program).communicate(timeout=20)
     assert out.splitlines() == ["[0] a", "[0] b", "[0] c", "[0] d"]
 

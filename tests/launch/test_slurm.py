@@ -1,11 +1,13 @@
 """SLURM is played by an `srun` that starts the tasks as it does and a `scontrol` that writes down what it is told."""
 
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -105,7 +107,7 @@ def submit(tmp_path):
         with log.open("a") as file:
             environment = {**os.environ, **path, **job_is}
             ended = subprocess.run(
-                ["bash", "-c", script], env=environment, cwd=tmp_path, stdout=file, stderr=file, timeout=100
+                ["bash", "-c", script], env=environment, cwd=tmp_path, stdout=file, stderr=file, timeout=300
             )
         return ended.returncode, log.read_text(), told.read_text().splitlines() if told.exists() else []
 
@@ -172,14 +174,34 @@ def test_every_task_is_given_the_arguments_as_they_are(render, submit):
     assert output.splitlines()[-1] == """<it's><$HOME><a b><"><--distributed>""" * 2
 
 
+def free_job() -> int:
+    """The number of a job for which JAX takes a port that is free here: 2**16 - 2**12 + job % 2**12."""
+    for port in range(2**16 - 2**12, 2**16):
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("", port))
+            return port
+    raise AssertionError("no port is free")
+
+
 def test_two_jax_processes_find_each_other_by_what_slurm_tells_them(render, submit, sum_over_processes):
-    first = 65535 - 2**12 + 1  # JAX takes the port first + job % 2**12
-    with socket.socket() as listener:
-        port = next(port for port in range(first, 65536) if listener.connect_ex(("localhost", port)))
     text = render("--program", f"{sys.executable} {sum_over_processes}", "--", "train")
-    ended, output, _ = submit(text, tasks=2, job=port - first + 2**12)
+    ended, output, _ = submit(text, tasks=2, job=free_job())
     assert ended == 0, output
     assert sorted(re.findall(r"process \d of .*", output)) == [f"process {i} of 2, devices 2, sum 3" for i in (0, 1)]
+
+
+@pytest.mark.slow
+def test_a_run_trains_in_two_tasks(render, submit, repository, tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(repository / ".jax_cache"))
+    monkeypatch.setenv("PYTHONPATH", str(repository))
+    small = {"network.width": 16, "network.depth": 1, "training.steps": 4, "training.batch_size": 16}
+    settings = [f"--config.{name}={value}" for name, value in small.items()]
+    command = ["train", "--config", str(repository / "configs" / "digits_vp.py"), "--workdir", str(tmp_path / "run")]
+    text = render("--program", f"{sys.executable} -m sde_jax", "--", *command, *settings)
+    ended, output, _ = submit(text, tasks=2, job=free_job())
+    assert ended == 0, output
+    assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 4
 
 
 @pytest.mark.parametrize(
