@@ -139,6 +139,8 @@ def _connect(flags: argparse.Namespace) -> None:
     # Its handler of SIGTERM would be in the way of ours.
     jax.config.update("jax_enable_preemption_service", False)
     processes.initialize(*by_hand, wait=flags.wait)
+    if processes.count() == 1:
+        return
     # Gloo writes of its connections to standard output.
     shown = os.dup(1) if processes.is_first() else os.open(os.devnull, os.O_WRONLY)
     os.dup2(2, 1)

@@ -1,0 +1,83 @@
+import json
+import signal
+import socket
+
+import numpy as np
+import pytest
+
+SEVERAL = ["train", "run", "sample", "likelihood"]
+
+
+@pytest.fixture
+def two(sde_jax):
+    """A command as the two processes of one job, to its end."""
+    started = []
+
+    def command(*arguments):
+        with socket.create_server(("localhost", 0)) as door:
+            port = door.getsockname()[1]
+        job = ["--coordinator", f"localhost:{port}", "--process_count", 2, "--wait", 60]
+        started.extend(sde_jax.start(*arguments, *job, "--process_index", i) for i in range(2))
+        return [sde_jax.finish(process).done() for process in started]
+
+    yield command
+    for process in started:
+        process.kill()
+
+
+def arrays_of(path):
+    with np.load(path) as file:
+        return dict(file)
+
+
+def test_two_processes_draw_the_samples_of_one_and_the_first_alone_speaks(run, tmp_path, sde_jax, two):
+    command = ["sample", "--workdir", run, "--num_samples", 10, "--batch_size", 4, "--json", "--output"]
+    one = json.loads(sde_jax(*command, tmp_path / "one").done().out)
+    first, second = two(*command, tmp_path / "two")
+    assert second.out == ""
+    ours = json.loads(first.out)
+    assert {name: ours[name] for name in ours if name != "samples_per_second"} == {
+        name: one[name] for name in one if name != "samples_per_second"
+    }
+    there, here = arrays_of(tmp_path / "one.npz"), arrays_of(tmp_path / "two.npz")
+    assert there.keys() == here.keys()
+    np.testing.assert_allclose(here["x"], there["x"], atol=1e-5)
+    assert sorted(path.name for path in tmp_path.glob("two*")) == ["two.json", "two.npz", "two.png"]
+
+
+@pytest.mark.slow
+def test_two_processes_score_as_one_does(run, sde_jax, two):
+    command = ["likelihood", "--workdir", run, "--num_examples", 7]
+    sde_jax(*command).done()
+    there = arrays_of(run / "likelihood.npz")
+    two(*command)
+    here = arrays_of(run / "likelihood.npz")
+    np.testing.assert_allclose(here["bits_per_dim"], there["bits_per_dim"], atol=0.01)
+    np.testing.assert_allclose(here["noise_level_loss"], there["noise_level_loss"], rtol=1e-4)
+
+
+def test_sigterm_ends_sampling_at_once_with_75_and_nothing_is_written(run, contents, sde_jax):
+    before = contents(run)
+    process = sde_jax.start("sample", "--workdir", run, "--num_samples", 10**6)
+    try:
+        while "sample:" not in process.stderr.readline(100):
+            assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGTERM)
+        outcome = sde_jax.finish(process, timeout=10)
+    finally:
+        process.kill()
+    assert outcome.code == 75
+    assert "SIGTERM: ended" in outcome.err
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize("command", SEVERAL)
+def test_what_is_wrong_with_the_flags_of_processes_is_told(command, sde_jax, tmp_path):
+    own = ["--config", "configs/digits_vp.py"] if command in ("train", "run") else []
+    for flags, problem in [
+        (["--coordinator", "localhost:1"], "expected --coordinator, --process_count and --process_index together"),
+        (["--distributed", "--process_count", 2], "--distributed finds the others itself"),
+        (["--distributed"], "--distributed: no SLURM"),
+        (["--process_index", 3, "--process_count", 3, "--coordinator", "a:1"], "--process_index=3: expected 0 to 2"),
+    ]:
+        assert problem in sde_jax(command, *own, "--workdir", tmp_path, *flags).problems[0]
