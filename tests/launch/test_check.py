@@ -142,6 +142,15 @@ def test_the_port_of_a_slurm_job_is_the_one_that_jax_takes(monkeypatch):
     assert SlurmCluster.get_coordinator_address(None, None) == f"node01:{check._slurm_port()}"
 
 
+@pytest.mark.parametrize(("platform", "code"), [("gpu", 0), ("tpu", 2)])
+def test_code_2_says_that_something_is_wrong(monkeypatch, tmp_path, capsys, platform, code):
+    monkeypatch.setattr(check, "_doctor", lambda platform, devices: check.of_doctor(FACTS, platform, devices))
+    flags = ["--workdir", str(tmp_path), "--free_gib", "0", "--memory_gib", "0", "--process_count", "1"]
+    assert check.main([*flags, "--platform", platform]) == code
+    assert ("WRONG" in capsys.readouterr().out) == (code == 2)
+
+
+@pytest.mark.slow
 def test_one_line_a_thing_and_code_2_where_one_is_wrong(script, tmp_path):
     environment = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     flags = ["--workdir", tmp_path, "--free_gib", 0, "--memory_gib", 0, "--devices", 2, "--platform", "gpu"]

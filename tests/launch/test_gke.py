@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from launch import gke
-from sde_jax.training import Interruption
+from sde_jax import processes
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
@@ -227,7 +227,7 @@ def test_codes_2_and_3_fail_the_jobset_and_all_others_restart_it(plain):
     job = jobset.spec.replicatedJobs[0].template.spec
     final = [rule.onExitCodes.values for rule in job.podFailurePolicy.rules if rule.action == "FailJob"]
     assert final == [[2, 3]]
-    assert Interruption.EXIT_CODE not in final[0]
+    assert processes.INTERRUPTED not in final[0]
     assert job.backoffLimit == 0
     rules = [(rule.action, rule.onJobFailureReasons) for rule in jobset.spec.failurePolicy.rules]
     assert rules == [("FailJobSet", ["PodFailurePolicy"])]

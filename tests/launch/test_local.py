@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from launch import local
+from sde_jax import processes
+
 CHILD = """
 import json, os, signal, subprocess, sys, time
 folder, plan, *flags = sys.argv[1:]
@@ -86,6 +89,10 @@ def group(script, tmp_path):
         return Group(tmp_path, script("local.py", *arguments, **environment))
 
     return start
+
+
+def test_codes_are_those_of_the_library():
+    assert (local.INTERRUPTED, local.STUCK) == (processes.INTERRUPTED, processes.ENDED)
 
 
 def test_every_process_is_told_the_others_and_its_number(group):
