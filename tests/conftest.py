@@ -77,14 +77,16 @@ class CommandLine:
         code = invoke(*arguments)
         return Outcome(code, *self._capfd.readouterr())
 
-    def start(self, *arguments: object, **environment: str) -> subprocess.Popen:
+    def start(self, *arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.Popen:
         """Run a command in a process of its own."""
+        path = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
         return subprocess.Popen(
             [sys.executable, "-m", "sde_jax", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **environment},
+            env={**os.environ, "PYTHONPATH": path, **environment},
+            cwd=cwd,
         )
 
     def finish(self, process: subprocess.Popen, timeout: float = 120) -> Outcome:

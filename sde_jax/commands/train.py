@@ -32,6 +32,7 @@ from sde_jax.training import (
     Plan,
     RollBack,
     RollBackError,
+    Shelf,
     TrainState,
     TrainStep,
     make_step,
@@ -54,6 +55,9 @@ def run(experiment: Experiment, directory: Path) -> int:
     record = Record(experiment, splits.shape, splits.levels)
     nn.abstract(experiment.network, record.shape)  # a network that does not fit the data is refused before all else
     workdir, mesh = Workdir(directory), experiment.training.mesh.over()
+    saved = max(Shelf(workdir.checkpoints).steps, default=0)
+    examples = {"training examples": str(len(splits.train))}
+    processes.require_same(processes.fingerprint(record.to_json(), saved) | examples)
     with (
         workdir.open_for(record),
         Interruption() as interruption,
@@ -70,8 +74,9 @@ def run(experiment: Experiment, directory: Path) -> int:
             print(f"{directory}: continuing from step {first}")
         trainer = Trainer(record, splits, apply, mesh, workdir, checkpoints, interruption, clock)
         state = trainer.train(state)
-    if interruption.signal and int(state.step) < experiment.training.steps:
-        print(f"{interruption.signal.name}: saved step {int(state.step)}; run the same command to continue")
+    if int(state.step) < experiment.training.steps:
+        who = interruption.signal.name if interruption.signal else "another process was told to stop"
+        print(f"{who}: saved step {int(state.step)}; run the same command to continue")
         return Interruption.EXIT_CODE
     return 0
 

@@ -41,6 +41,7 @@ from sde_jax.training.mesh import replicated as replicated
 from sde_jax.training.mesh import sharded as sharded
 from sde_jax.training.optimizer import Adam as Adam
 from sde_jax.training.preview import Preview as Preview
+from sde_jax.training.shelf import Shelf as Shelf
 from sde_jax.training.state import TrainState as TrainState
 from sde_jax.training.step import Metrics as Metrics
 from sde_jax.training.step import TrainStep as TrainStep
