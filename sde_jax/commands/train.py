@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from sde_jax.training import (
     Plan,
     RollBack,
     RollBackError,
+    Row,
     Shelf,
     TrainState,
     TrainStep,
@@ -47,7 +48,7 @@ ANOMALIES = "anomalies.jsonl"
 def run(experiment: Experiment, directory: Path) -> int:
     """Train to `training.steps` in a run's directory; return the process's exit code.
 
-    0 when done, `Interruption.EXIT_CODE` when a signal stopped it after saving: the same command then continues.
+    0 when done, `processes.INTERRUPTED` when a signal stopped it after saving: the same command then continues.
     """
     clock = Clock()
     experiment.training.tracker.require()
@@ -77,7 +78,7 @@ def run(experiment: Experiment, directory: Path) -> int:
     if int(state.step) < experiment.training.steps:
         who = interruption.signal.name if interruption.signal else "another process was told to stop"
         print(f"{who}: saved step {int(state.step)}; run the same command to continue")
-        return Interruption.EXIT_CODE
+        return processes.INTERRUPTED
     return 0
 
 
@@ -173,14 +174,27 @@ class Trainer:
         per_call = settings.steps_per_call if jax.default_backend() != "cpu" else 1
         plan = Plan(settings.steps, settings.log_every, settings.checkpoint_every, per_call)
         guard = Guard(settings.on_anomaly, self._examples, self._tell)
-        events = Events(journal.log, self._save, spent=self.clock)
-        with self.clock("step"):
+        with self.clock("step"), settings.watchdog.watching(int(state.step)) as watch:
+            events = self._events(journal, watch)
             return train(state, step, stream, self.mesh, plan, events, guard, self.interruption)
 
-    def _save(self, state: TrainState) -> None:
-        position = int(state.position) * self.record.experiment.training.batch_size
-        with self.clock("checkpoint"):
-            self.checkpoints.save(state, {"run": self.record.to_json(), "data_position": position})
+    def _events(self, journal: Journal, watch: processes.Watch) -> Events:
+        def log(state: TrainState, rows: list[Row]) -> None:
+            with watch.paused():
+                journal.log(state, rows)
+            self.checkpoints.check()
+
+        def save(state: TrainState) -> None:
+            position = int(state.position) * self.record.experiment.training.batch_size
+            with watch.paused(), self.clock("checkpoint"):
+                self.checkpoints.save(state, {"run": self.record.to_json(), "data_position": position})
+
+        @contextmanager
+        def spent(part: str) -> Iterator[None]:
+            with self.clock(part), watch.paused() if part == "compile" else nullcontext():
+                yield
+
+        return Events(log, save, watch.beat, spent)
 
     def _examples(self, batch: int) -> np.ndarray:
         experiment = self.record.experiment
@@ -188,7 +202,7 @@ class Trainer:
         return examples_of(batch, count=len(self.splits.train), batch_size=size, seed=experiment.seed)
 
     def _tell(self, anomaly: Anomaly) -> None:
-        if jax.process_index() == 0:
+        if processes.is_first():
             row = {name: value if np.isfinite(value).all() else str(value) for name, value in asdict(anomaly).items()}
             with (self.workdir.path / ANOMALIES).open("a") as file:
                 file.write(json.dumps(row) + "\n")

@@ -67,9 +67,6 @@ class Guard:
 class Interruption:
     """Within it, SIGTERM and SIGINT raise a flag instead of ending the process; a second one ends it at once."""
 
-    EXIT_CODE = 75
-    """What the process exits with after saving (EX_TEMPFAIL: run the same command again)."""
-
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
