@@ -27,6 +27,7 @@ def _run(flags: argparse.Namespace) -> NoReturn:
         _prepare()
         _connect(flags)
         with processes.together(), processes.interruptible():
+            _agree(flags)
             code = _dispatch(flags)
         sys.exit(code)
     except InputError as error:
@@ -145,3 +146,14 @@ def _connect(flags: argparse.Namespace) -> None:
     shown = os.dup(1) if processes.is_first() else os.open(os.devnull, os.O_WRONLY)
     os.dup2(2, 1)
     sys.stdout = os.fdopen(shown, "w", buffering=1)
+
+
+def _agree(flags: argparse.Namespace) -> None:
+    """Raise `InputError` on every process where they were given different commands, or run different code."""
+    from sde_jax import processes
+
+    # Paths may differ between machines; training compares the whole config.
+    own = {"coordinator", "process_index", "distributed", "wait", "json", "config", "overrides", "workdir", "output"}
+    if processes.count() > 1:
+        given = {f"--{name}": str(value) for name, value in vars(flags).items() if name not in own}
+        processes.require_same({**given, **processes.versions()})

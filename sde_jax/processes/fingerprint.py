@@ -15,12 +15,12 @@ def fingerprint(config: Mapping[str, Any], step: int) -> dict[str, str]:
 
     config: the run's record as JSON-able data, with the seed in it; step: the one that this process would resume from.
     """
-    return {
-        **dict(_settings(config, "config")),
-        "step to go on from": str(step),
-        "code of sde_jax": f"{__version__} ({code_digest()[:12]})",
-        "jax": jax.__version__,
-    }
+    return {**dict(_settings(config, "config")), "step to go on from": str(step), **versions()}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this package and of JAX; of this one with its files, which an edit changes too."""
+    return {"code of sde_jax": f"{__version__} ({code_digest()[:12]})", "jax": jax.__version__}
 
 
 def code_digest() -> str:

@@ -10,15 +10,16 @@ SEVERAL = ["train", "run", "sample", "likelihood"]
 
 @pytest.fixture
 def two(sde_jax):
-    """A command as the two processes of one job, to its end."""
+    """A command as the two processes of one job, to their ends; `second` is added for the second alone."""
     started = []
 
-    def command(*arguments):
+    def command(*arguments, second=()):
         with socket.create_server(("localhost", 0)) as door:
             port = door.getsockname()[1]
         job = ["--coordinator", f"localhost:{port}", "--process_count", 2, "--wait", 60]
-        started.extend(sde_jax.start(*arguments, *job, "--process_index", i) for i in range(2))
-        return [sde_jax.finish(process).done() for process in started]
+        started.append(sde_jax.start(*arguments, *job, "--process_index", 0))
+        started.append(sde_jax.start(*arguments, *job, "--process_index", 1, *second))
+        return [sde_jax.finish(process) for process in started]
 
     yield command
     for process in started:
@@ -33,7 +34,7 @@ def arrays_of(path):
 def test_two_processes_draw_the_samples_of_one_and_the_first_alone_speaks(run, tmp_path, sde_jax, two):
     command = ["sample", "--workdir", run, "--num_samples", 10, "--batch_size", 4, "--json", "--output"]
     one = json.loads(sde_jax(*command, tmp_path / "one").done().out)
-    first, second = two(*command, tmp_path / "two")
+    first, second = (process.done() for process in two(*command, tmp_path / "two"))
     assert second.out == ""
     ours = json.loads(first.out)
     assert {name: ours[name] for name in ours if name != "samples_per_second"} == {
@@ -45,12 +46,20 @@ def test_two_processes_draw_the_samples_of_one_and_the_first_alone_speaks(run, t
     assert sorted(path.name for path in tmp_path.glob("two*")) == ["two.json", "two.npz", "two.png"]
 
 
+def test_processes_that_were_given_different_commands_are_both_told_which(run, contents, two):
+    before = contents(run)
+    for process in two("sample", "--workdir", run, "--num_samples", 4, second=["--num_samples", 8]):
+        assert process.code == 2
+        assert "sde-jax: process 1 of 2: --num_samples = 8, elsewhere 4" in process.err.splitlines()
+    assert contents(run) == before
+
+
 @pytest.mark.slow
 def test_two_processes_score_as_one_does(run, sde_jax, two):
     command = ["likelihood", "--workdir", run, "--num_examples", 7]
     sde_jax(*command).done()
     there = arrays_of(run / "likelihood.npz")
-    two(*command)
+    assert [process.code for process in two(*command)] == [0, 0]
     here = arrays_of(run / "likelihood.npz")
     np.testing.assert_allclose(here["bits_per_dim"], there["bits_per_dim"], atol=0.01)
     np.testing.assert_allclose(here["noise_level_loss"], there["noise_level_loss"], rtol=1e-4)
