@@ -5,6 +5,8 @@ import socket
 import numpy as np
 import pytest
 
+from sde_jax.training import read_books, read_history
+
 SEVERAL = ["train", "run", "sample", "likelihood"]
 
 
@@ -52,6 +54,20 @@ def test_processes_that_were_given_different_commands_are_both_told_which(run, c
         assert process.code == 2
         assert "sde-jax: process 1 of 2: --num_samples = 8, elsewhere 4" in process.err.splitlines()
     assert contents(run) == before
+
+
+@pytest.mark.slow
+def test_two_processes_keep_one_journal_and_draw_one_preview(tmp_path, sde_jax, two):
+    settings = ["--config.training.mesh.fsdp=2", "--config.training.preview.every=4"]
+    two("train", *sde_jax.tiny, *settings, "--workdir", tmp_path)
+    assert [row["step"] for row in read_books(tmp_path)] == [2, 4, 6, 8, 10, 12]
+    assert [row["event"] for row in read_history(tmp_path)] == ["start", "end"]
+    assert sorted(path.name for path in (tmp_path / "previews").iterdir()) == [
+        "step_12.png",
+        "step_4.png",
+        "step_8.png",
+    ]
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from sde_jax.training import Account, Books, Clock, read_books, read_history
+from sde_jax.training import Account, Books, Clock, read_account, read_books, read_history
 from sde_jax.training.clock import PARTS
 
 
@@ -127,6 +127,7 @@ def test_a_process_killed_between_its_two_files_loses_nothing_twice(tmp_path, ru
             with pytest.raises(SystemExit):
                 run.start(3)
     assert steps_of(tmp_path) == [1, 2, 3, 4, 5]
+    assert read_account(tmp_path).lost == pytest.approx(2)
     with run.start(3) as books:
         run.train(books, [4])
     account = Account.of(read_books(tmp_path)[-1])

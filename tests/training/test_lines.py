@@ -18,6 +18,7 @@ def test_rows_come_back_in_order_however_they_were_written(path):
     replace_lines(path, ROWS[:2])
     append_line(path, ROWS[2])
     assert read_lines(path) == ROWS
+    assert path.read_text() == "".join(map(line, ROWS))
 
 
 def test_a_file_that_is_not_there_has_no_rows_and_can_be_added_to(path):
