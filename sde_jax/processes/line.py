@@ -60,8 +60,8 @@ class Line:
                     return
                 if said == "heard":
                     self._end(process)
-                else:
-                    hear(Notice(*said))
+                else:  # elsewhere: this thread goes on to see the other process end
+                    threading.Thread(target=hear, args=(Notice(*said),), daemon=True).start()
         self._end(process)
         hear(gone(process))
 
