@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jax.sharding import Mesh
+
 from sde_jax import nn
 from sde_jax.codec import decode
 from sde_jax.errors import InputError
@@ -37,6 +39,10 @@ class Record:
     def size(self) -> int:
         """Numbers in an example."""
         return math.prod(self.shape)
+
+    def mesh(self) -> Mesh:
+        """Return the mesh of all devices on which the run is trained, sampled from and scored."""
+        return self.experiment.training.mesh.over()
 
     def identity(self) -> dict[str, Any]:
         """Return what two runs must share for one to continue the other."""

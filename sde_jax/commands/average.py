@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from sde_jax.commands.workdir import Workdir, abstract_state
 from sde_jax.errors import InputError
 from sde_jax.model import Record
-from sde_jax.training import Checkpoints, PowerAverages, data_mesh
+from sde_jax.training import Checkpoints, PowerAverages
 from sde_jax.training.averages import Profile, combined, fit, power_averages
 from sde_jax.typing import Params
 
@@ -28,7 +28,7 @@ def run(directory: Path, deviation: float, output: Path, step: int | None = None
     target.require_new("--output")
     record = workdir.read_record()
     average = record.experiment.training.average
-    like = abstract_state(record, data_mesh())
+    like = abstract_state(record, record.mesh())
     deviations = [*power_averages(average, like.averages)]
     if not deviations:
         raise InputError(f"{directory}: keeps no power function averages; train with training.average=PowerAverages")

@@ -22,7 +22,7 @@ from sde_jax.likelihood import BitsPerDim, bits_per_dim, elbo
 from sde_jax.model import Model
 from sde_jax.objective import Simple, by_noise_level
 from sde_jax.ode import Tolerance
-from sde_jax.training import by_example, data_mesh
+from sde_jax.training import by_example
 from sde_jax.typing import Array, Denoiser, Key, Params
 
 NOISE_LEVELS = 24
@@ -47,12 +47,12 @@ def run(
     asks for it. The files are `likelihood`, or `likelihood.<average>` where an average is named. Raises `RunError`
     where the solver does not reach its tolerance.
     """
-    workdir, mesh = Workdir(directory), data_mesh()
+    workdir = Workdir(directory)
     record = workdir.read_record()
     settings = record.experiment.likelihood
     if limit is not None and limit < 1:
         raise InputError(f"--num_examples={limit}: expected 1 or more")
-    model = load(workdir, mesh, average)
+    model = load(workdir, record.mesh(), average)
     source = record.experiment.data.open().held_out
     total = len(source) if limit is None else min(limit, len(source))
     if not total:
@@ -143,7 +143,7 @@ def by_elbo(model: Model) -> Rule:
 
 def score(model: Model, source: Source, total: int, seed: int, rule: Rule) -> Scores:
     """Return the scores of the first `total` images of a source, every one counted once a pass."""
-    settings, mesh = model.record.experiment.likelihood, data_mesh()
+    settings, mesh = model.record.experiment.likelihood, model.record.mesh()
 
     def one(params: Params, pass_: Array, index: Array, image: Array) -> BitsPerDim:
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), pass_), index)

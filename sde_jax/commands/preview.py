@@ -33,7 +33,9 @@ class Previews:
         self._keys = jax.jit(fold, out_shardings=by_example(mesh))(np.arange(rows))
 
         def draw(averages: Params, keys: Key) -> Array:
-            model = Model(record, apply, experiment.training.average.params(averages), 0)
+            params = experiment.training.average.params(averages)
+            params = jax.lax.with_sharding_constraint(params, replicated(mesh))
+            model = Model(record, apply, params, 0)
             return record.quantization.quantize(model.sample(keys, model.samplers[self._settings.sampler]).x)
 
         self._draw = jax.jit(draw, out_shardings=replicated(mesh))

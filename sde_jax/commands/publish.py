@@ -7,7 +7,6 @@ from typing import Any
 from sde_jax import publishing
 from sde_jax.commands.report import results, summary
 from sde_jax.commands.workdir import Workdir, load
-from sde_jax.training import data_mesh
 
 LEFT_OUT = ("train_steps", "train_seconds", "samples_per_second")
 """What the card says already, and what says as much of the machine as of the model."""
@@ -22,7 +21,7 @@ def run(directory: Path, output: Path, license: str, repository: str | None = No
     workdir = Workdir(directory)
     title = directory.absolute().name
     card = publishing.Card(license=license, title=title, repository=repository or "")  # a wrong one stops all
-    model = load(workdir, data_mesh())
+    model = load(workdir, workdir.read_record().mesh())
     publishing.save(output, model, replace(card, numbers=summary(measured(workdir, model.step))))
     return publishing.push(output, repository) if repository else None
 

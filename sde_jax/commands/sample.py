@@ -19,7 +19,7 @@ from sde_jax.model import Model
 from sde_jax.report import image_grid
 from sde_jax.sampling import Samples
 from sde_jax.sampling.grids import frames_of
-from sde_jax.training import by_example, data_mesh
+from sde_jax.training import by_example
 from sde_jax.typing import Key, Params
 
 FRAMES = 40
@@ -43,8 +43,9 @@ def run(
     .json. Raises `InputError` where there is no such sampler or average, `RunError` where an adaptive solver does not
     reach its tolerance; nothing is written then.
     """
-    workdir, mesh = Workdir(directory), data_mesh()
+    workdir = Workdir(directory)
     check(workdir, name, count, batch_size)
+    mesh = workdir.read_record().mesh()
     model = load(workdir, mesh, average)
     rows = -(-min(count, batch_size) // mesh.size) * mesh.size
     keys = list(_keys(seed, -(-count // rows), rows, mesh))

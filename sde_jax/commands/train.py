@@ -55,7 +55,7 @@ def run(experiment: Experiment, directory: Path) -> int:
     splits = experiment.data.open()
     record = Record(experiment, splits.shape, splits.levels)
     nn.abstract(experiment.network, record.shape)  # a network that does not fit the data is refused before all else
-    workdir, mesh = Workdir(directory), experiment.training.mesh.over()
+    workdir, mesh = Workdir(directory), record.mesh()
     saved = max(Shelf(workdir.checkpoints).steps, default=0)
     examples = {"training examples": str(len(splits.train))}
     processes.require_same(processes.fingerprint(record.to_json(), saved) | examples)

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from sde_jax import nn, processes
 from sde_jax.errors import InputError, RunError
 from sde_jax.model import Model, Record
-from sde_jax.training import Checkpoints, TrainState, sharded
+from sde_jax.training import Checkpoints, TrainState, replicated, sharded
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Workdir:
 
 
 def load(workdir: Workdir, mesh: Mesh, name: str | None = None) -> Model:
-    """Return the model of the newest checkpoint, laid out on the mesh.
+    """Return the model of the newest checkpoint, its parameters on every device of the mesh.
 
     Its parameters are the average called `name`, or that which the run samples with. Raises `InputError` where there
     is none of that name.
@@ -149,6 +149,8 @@ def load(workdir: Workdir, mesh: Mesh, name: str | None = None) -> Model:
     with workdir.saved() as checkpoints:
         state = checkpoints.restore(like)
     params = average.params(state.averages) if name is None else average.named(state.averages)[name]
+    # The whole state may be more than a device holds: it was restored in shares.
+    params = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(params)
     return Model(record, apply, params, int(state.step))
 
 

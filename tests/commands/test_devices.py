@@ -34,15 +34,15 @@ cli.main()
 
 @pytest.fixture(scope="module")
 def both(trained, tmp_path_factory, sde_jax_tiny):
-    """The directories of a run that went on for two steps and was sampled on one and on eight devices, and the
-    outcome of a command with a batch of twelve on eight."""
+    """The directories of a run that went on for two steps and was sampled on one and on eight devices, of which pairs
+    share the state, and the outcome of a command with a batch of twelve on eight."""
     one, eight = (shutil.copytree(trained, tmp_path_factory.mktemp("runs") / name) for name in ("one", "eight"))
     config, *overrides = [argument.removeprefix("--config").lstrip(".=") for argument in sde_jax_tiny]
     overrides.append("training.steps=14")
     assert train.run(resolve(config, dict(override.split("=") for override in overrides)), one) == 0
     sample.run(one, "pc", 3, 1)
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", PROGRAM, str(eight), config, *overrides]
+    command = [sys.executable, "-c", PROGRAM, str(eight), config, *overrides, "training.mesh.fsdp=2"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=150, env=environment)
     assert result.returncode == 2, result.stderr
     return one, eight, result.stderr.partition("HERE\n")[2]
