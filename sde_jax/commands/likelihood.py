@@ -52,7 +52,7 @@ def run(
     settings = record.experiment.likelihood
     if limit is not None and limit < 1:
         raise InputError(f"--num_examples={limit}: expected 1 or more")
-    model = load(workdir, record.mesh(), average)
+    model = load(workdir, average)
     source = record.experiment.data.open().held_out
     total = len(source) if limit is None else min(limit, len(source))
     if not total:

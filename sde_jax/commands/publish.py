@@ -21,7 +21,7 @@ def run(directory: Path, output: Path, license: str, repository: str | None = No
     workdir = Workdir(directory)
     title = directory.absolute().name
     card = publishing.Card(license=license, title=title, repository=repository or "")  # a wrong one stops all
-    model = load(workdir, workdir.read_record().mesh())
+    model = load(workdir)
     publishing.save(output, model, replace(card, numbers=summary(measured(workdir, model.step))))
     return publishing.push(output, repository) if repository else None
 

@@ -45,8 +45,8 @@ def run(
     """
     workdir = Workdir(directory)
     check(workdir, name, count, batch_size)
-    mesh = workdir.read_record().mesh()
-    model = load(workdir, mesh, average)
+    model = load(workdir, average)
+    mesh = model.record.mesh()
     rows = -(-min(count, batch_size) // mesh.size) * mesh.size
     keys = list(_keys(seed, -(-count // rows), rows, mesh))
     draw = drawer(model, name).lower(model.params, keys[0]).compile()
@@ -65,8 +65,7 @@ def run(
         "function_evaluations": float(samples.evaluations.mean()),
         "samples_per_second": len(keys) * rows / seconds,
     }
-    called = f"{name}.{average}" if average else name
-    _write(workdir, base(directory, called, output), model, samples, facts)
+    _write(workdir, base(directory, f"{name}.{average}" if average else name, output), model, samples, facts)
     return facts
 
 

@@ -134,13 +134,14 @@ class Workdir:
             raise InputError(f"{path}: damaged ({error}); remove it") from error
 
 
-def load(workdir: Workdir, mesh: Mesh, name: str | None = None) -> Model:
-    """Return the model of the newest checkpoint, its parameters on every device of the mesh.
+def load(workdir: Workdir, name: str | None = None) -> Model:
+    """Return the model of the newest checkpoint, its parameters on every device of its record's mesh.
 
     Its parameters are the average called `name`, or that which the run samples with. Raises `InputError` where there
     is none of that name.
     """
     record = workdir.read_record()
+    mesh = record.mesh()
     apply, _ = nn.abstract(record.experiment.network, record.shape, record.experiment.compute)
     average, like = record.experiment.training.average, abstract_state(record, mesh)
     names = average.named(like.averages)

@@ -43,7 +43,7 @@ def test_the_run_that_is_made_is_the_run_at_that_step_with_the_average_of_that_l
 def test_the_run_that_is_made_is_sampled_from_and_trained_on(averaged, tmp_path, sde_jax):
     run = tmp_path / "run"
     sde_jax("average", "--workdir", averaged, "--deviation", "0.1", "--output", run).done()
-    model, kept = load(Workdir(run), data_mesh()), load(Workdir(averaged), data_mesh(), "0.1")
+    model, kept = load(Workdir(run)), load(Workdir(averaged), "0.1")
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9), model.params, kept.params)
     facts = json.loads(sde_jax("sample", "--workdir", run, "--num_samples", "2", "--json").done().out)
     assert facts["checkpoint_step"] == 12

@@ -22,7 +22,7 @@ from sde_jax.commands.convert import edm_experiment, train_state
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.nn import NCSNpp, abstract
 from sde_jax.sde import EDMPath
-from sde_jax.training import Adam, PowerAverages, data_mesh
+from sde_jax.training import Adam, PowerAverages
 
 CHECKPOINT = "official_layout_ckpt_ncsnpp_ve.pth"
 
@@ -41,7 +41,7 @@ def test_an_official_checkpoint_becomes_a_run(golden, config, tmp_path, sde_jax)
     assert facts["step"] == 6
     assert facts["shape"] == [16, 16, 3]
     assert facts["optimizer"]
-    model = load(Workdir(tmp_path / "run"), data_mesh())
+    model = load(Workdir(tmp_path / "run"))
     official = official_model(json.loads(config.read_text()))
     weights = official_weights(read_official(golden / CHECKPOINT), official.network, official.shape, CHECKPOINT)
     jax.tree.map(np.testing.assert_array_equal, model.params, weights.averages)
@@ -138,7 +138,7 @@ def test_a_published_model_becomes_a_run_again(run, tmp_path, sde_jax):
     sde_jax("publish", "--workdir", run, "--output", published).done()
     change = "--config.samplers.pc.steps=3"
     sde_jax("convert", "--checkpoint", published, "--workdir", again, change).done()
-    before, after = (load(Workdir(directory), data_mesh()) for directory in (run, again))
+    before, after = (load(Workdir(directory)) for directory in (run, again))
     assert after.step == before.step
     assert after.samplers["pc"].steps == 3
     jax.tree.map(np.testing.assert_array_equal, before.params, after.params)
@@ -169,7 +169,7 @@ def test_a_state_dict_of_edm_says_itself_what_it_is(tmp_path, sde_jax):
     facts = json.loads(sde_jax(*arguments, "--config.data.path=mine.zip", "--json").done().out)
     assert facts["network"] == "NCSNpp"
     assert facts["shape"] == [8, 8, 3]
-    model = load(Workdir(tmp_path / "run"), data_mesh())
+    model = load(Workdir(tmp_path / "run"))
     assert isinstance(model.sde, EDMPath)
     assert model.record.experiment.data.path == "mine.zip"
     _, _, denoise = load_edm(tmp_path / "edm.safetensors")

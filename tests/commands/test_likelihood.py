@@ -8,12 +8,11 @@ import pytest
 from sde_jax.commands import likelihood
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.data import Arrays
-from sde_jax.training import data_mesh
 
 
 @pytest.fixture(scope="module")
 def model(trained):
-    return load(Workdir(trained), data_mesh())
+    return load(Workdir(trained))
 
 
 def scored(model, count: int, batch_size: int) -> likelihood.Scores:
@@ -55,7 +54,7 @@ def test_another_average_is_scored_beside_the_runs_own(averaged, tmp_path, sde_j
     used = []
     monkeypatch.setattr(likelihood, "score", lambda model, *_: (used.append(model.params), scores)[1])
     sde_jax("likelihood", "--workdir", run, "--num_examples=2", "--average=0.1").done()
-    jax.tree.map(np.testing.assert_array_equal, used[0], load(Workdir(run), data_mesh(), "0.1").params)
+    jax.tree.map(np.testing.assert_array_equal, used[0], load(Workdir(run), "0.1").params)
     assert json.loads((run / "likelihood.0.1.json").read_text())["average"] == "0.1"
     assert (run / "likelihood.0.1.npz").exists()
     assert not (run / "likelihood.json").exists()

@@ -9,7 +9,6 @@ from PIL import Image
 from sde_jax.commands import sample
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.sampling import grids
-from sde_jax.training import data_mesh
 
 
 def drawn(base) -> dict[str, np.ndarray]:
@@ -83,7 +82,7 @@ def test_samples_are_a_function_of_the_seed(run, tmp_path):
 
 
 def test_samples_are_drawn_from_the_averages_of_the_newest_checkpoint(run, state_of, tmp_path):
-    model = load(Workdir(run), data_mesh())
+    model = load(Workdir(run))
     state = state_of(run)
     jax.tree.map(np.testing.assert_array_equal, model.params, state.averages)
     assert model.step == int(state.step) == 12
@@ -151,7 +150,7 @@ def test_one_of_several_averages_is_drawn_with_by_its_name(averaged, tmp_path, s
     run = shutil.copytree(averaged, tmp_path / "run")
     facts = json.loads(sde_jax("sample", "--workdir", run, "--num_samples=2", "--average=0.1", "--json").done().out)
     assert facts["average"] == "0.1"
-    model = load(Workdir(run), data_mesh())
+    model = load(Workdir(run))
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(0), i))(jax.numpy.arange(2))
     expected = sample.drawer(model, "pc")(state_of(run).averages[1], keys).x
     np.testing.assert_allclose(np.load(run / "samples_pc.0.1.npz")["x"], expected, rtol=1e-4, atol=1e-4)
