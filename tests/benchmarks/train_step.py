@@ -2,7 +2,8 @@
 
     python tests/benchmarks/train_step.py [--config.training.batch_size=256 ...]
 
-Takes configs/digits_vp.py, or another with `--config FILE`, and measures in turns, `ROUNDS` times `STEPS` steps each:
+Takes configs/digits_vp.py, or another with `--config FILE`, and measures in turns, `ROUNDS` times as many steps as take
+about `SECONDS` each:
 
     bare step   the jitted step alone, on one batch that lies on the device already
     loop        `sde_jax.training.train` with the data pipeline, the guard and the log, without checkpoints
@@ -30,7 +31,7 @@ from sde_jax.model import Record
 from sde_jax.nn import initialized
 from sde_jax.training import Events, Guard, Interruption, Plan, Stop, TrainState, data_mesh, place, replicated, train
 
-ROUNDS, STEPS = 7, 200
+ROUNDS, SECONDS, MOST = 7, 3.0, 200
 DIGITS = Path(__file__).parents[2] / "configs" / "digits_vp.py"
 
 
@@ -49,19 +50,19 @@ def main() -> None:
     events = Events(lambda state, rows: None, lambda state: None)
     guard = Guard(Stop(), lambda position: np.zeros(0, int), lambda anomaly: None)
 
-    def bare() -> None:
-        for _ in range(STEPS):
+    def bare(steps: int) -> None:
+        for _ in range(steps):
             held["state"], _ = step.one(held["state"], batch)
         jax.block_until_ready(held["state"])
 
-    def loop() -> None:
-        until = int(held["state"].step) + STEPS
+    def loop(steps: int) -> None:
+        until = int(held["state"].step) + steps
         plan = Plan(until, settings.log_every, sys.maxsize)
         held["state"] = train(held["state"], step, stream, mesh, plan, events, guard, Interruption())
         jax.block_until_ready(held["state"])
 
-    def pipeline() -> None:
-        for _ in itertools.islice(stream, STEPS):
+    def pipeline(steps: int) -> None:
+        for _ in itertools.islice(stream, steps):
             pass
 
     seconds = in_turns(bare, loop, pipeline)
@@ -73,15 +74,23 @@ def main() -> None:
     print(f"pipeline / need     {seconds['bare'] / seconds['pipeline']:.2f}")
 
 
-def in_turns(*parts: Callable[[], None]) -> dict[str, float]:
-    """Return the median seconds a step of each part by its name, the first round left out."""
+def in_turns(*parts: Callable[[int], None]) -> dict[str, float]:
+    """Return the median seconds a step of each part, by its name; as many steps as fit, after a few to warm up."""
     times: dict[str, list[float]] = {part.__name__: [] for part in parts}
-    for _ in range(ROUNDS + 1):
+    for part in parts:
+        part(3)
+    steps = min(MOST, max(5, round(SECONDS / timed(parts[0], 5))))
+    for _ in range(ROUNDS):
         for part in parts:
-            began = time.perf_counter()
-            part()
-            times[part.__name__].append((time.perf_counter() - began) / STEPS)
-    return {name: statistics.median(taken[1:]) for name, taken in times.items()}
+            times[part.__name__].append(timed(part, steps))
+    return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def timed(part: Callable[[int], None], steps: int) -> float:
+    """Return the seconds a step."""
+    began = time.perf_counter()
+    part(steps)
+    return (time.perf_counter() - began) / steps
 
 
 if __name__ == "__main__":
