@@ -17,6 +17,7 @@ from sde_jax.checkpoints import (
     write_safetensors,
 )
 from sde_jax.errors import InputError
+from sde_jax.nn import functional
 from sde_jax.sde import DDPM, SMLD, VE, VP, SubVP
 
 CHECKPOINT = "official_layout_ckpt_ncsnpp_ve.pth"
@@ -45,6 +46,14 @@ def test_the_average_is_the_model_and_the_last_weights_are_there_too(golden, con
     assert not np.array_equal(weights.params["conv_in"]["kernel"], weights.averages["conv_in"]["kernel"])
     assert not np.any(weights.mean["noise_features"]["W"])  # frozen
     assert all(np.all(leaf >= 0) for leaf in jax.tree.leaves(weights.square))
+
+
+@pytest.mark.parametrize("averaged", [True, False])
+def test_the_weights_are_the_averages_unless_told_otherwise(golden, config, averaged):
+    _, model, _ = load_score_sde(golden / CHECKPOINT, config, averaged=averaged)
+    content, (_, params) = read_official(golden / CHECKPOINT), functional(model)
+    kernel = (content.averages if averaged else content.params)["all_modules.1.weight"]
+    np.testing.assert_array_equal(params["embedding_in"]["kernel"], kernel.T)
 
 
 @pytest.mark.parametrize(

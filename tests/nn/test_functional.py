@@ -21,6 +21,7 @@ from sde_jax.nn import (
     initialized,
     restored,
 )
+from sde_jax.nn.forward import Forward
 
 UNET = NCSNpp(features=8, channel_multipliers=(1, 2), blocks_per_level=1, attention_resolutions=(4,), init_scale=1.0)
 SMALLEST = dataclasses.replace(UNET, channel_multipliers=(1,), attention_resolutions=())
@@ -155,3 +156,16 @@ def test_parameters_of_another_network_are_not_restored():
     moved = {("other" if key == name else key): value for key, value in params.items()}
     with pytest.raises(InputError, match=rf"\d+ missing \({name}.* first\), \d+ unexpected \(other.* first\) among"):
         restored(NARROW, POINT, moved)
+
+
+def test_every_block_of_an_evaluation_drops_out_by_a_key_of_its_own():
+    def given(key: jax.Array | None) -> list:
+        keys, forward = [], Forward(key)
+        for name in ("first", "second", "third"):
+            forward(name, lambda h, *, key: keys.append(key) or h, X)
+        return keys
+
+    drawn = [jax.random.key_data(key).tolist() for key in given(jax.random.key(0))]
+    assert len({tuple(words) for words in drawn}) == 3
+    assert drawn == [jax.random.key_data(key).tolist() for key in given(jax.random.key(0))]
+    assert given(None) == [None] * 3
