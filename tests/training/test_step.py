@@ -164,6 +164,21 @@ def test_errors_by_noise_level_sum_to_all_of_them():
     assert errors == pytest.approx(np.ones(8), rel=0.1)
 
 
+def test_what_a_step_draws_follows_the_batch_it_reads_and_not_its_number():
+    batch = place(BATCHES[0], MESH)
+    rolled_back, straight = (stepper(1).one(replace(start(step), position=jnp.int32(9)), batch)[0] for step in (2, 9))
+    assert_bits_equal(rolled_back.params, straight.params)
+    assert (int(rolled_back.step), int(rolled_back.position)) == (3, 10)
+
+
+def test_averages_count_the_updates_that_were_made():
+    state = careful(Skip()).one(start(6), extreme(1))[0]  # the seventh step is left out
+    before = jax.tree.map(np.asarray, state.averages)
+    after, _ = careful(Skip()).one(state, extreme(0))
+    expected = ExponentialAverage().update(before, after.params, jnp.int32(7), BATCH)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), after.averages, expected)
+
+
 def test_the_state_is_donated():
     state = start()
     stepper(1).one(state, place(BATCHES[0], MESH))
