@@ -11,10 +11,10 @@ WORKERS ?= -n 2 --dist worksteal
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-quickstart: .venv/.installed  ## train on digits, sample, score and report (5 minutes on 2 CPU cores)
+quickstart: .venv/.installed  ## train on digits, sample, score and report (3 minutes on 2 CPU cores)
 	$(BIN)/sde-jax run --config configs/digits_vp.py --workdir runs/quickstart
 
-test: .venv/.developed  ## the default tests (10 minutes on 2 CPU cores)
+test: .venv/.developed  ## the default tests (20 minutes on 2 CPU cores)
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow" $(ARGS)
 
 test-all: .venv/.developed  ## all tests, the slow ones too
