@@ -17,8 +17,10 @@ from sde_jax.nn.compute import Rematerialization as Rematerialization
 from sde_jax.nn.condition import Channels as Channels
 from sde_jax.nn.condition import ClassLabel as ClassLabel
 from sde_jax.nn.condition import Condition as Condition
+from sde_jax.nn.condition import Facts as Facts
 from sde_jax.nn.condition import Unconditional as Unconditional
 from sde_jax.nn.condition import Vector as Vector
+from sde_jax.nn.conditions import Conditions as Conditions
 from sde_jax.nn.ddpm import DDPMNet as DDPMNet
 from sde_jax.nn.dit import DiT as DiT
 from sde_jax.nn.embeddings import Embedding as Embedding
