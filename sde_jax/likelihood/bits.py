@@ -65,11 +65,8 @@ def bits_per_dim(
     else:
         result = bound(second, sde, denoise, x, start=start)
     to_bits = 1 / (data.size * jnp.log(2.0))
-    return BitsPerDim(
-        (log_q - result.value) * to_bits + encoding.log2_scale,
-        result.standard_error * to_bits,
-        result.evaluations,
-    )
+    bits = (log_q - result.value) * to_bits + encoding.log2_scale
+    return BitsPerDim(bits, result.standard_error * to_bits, result.evaluations)
 
 
 def importance_weighted(bits: Float[Array, " k"], size: int) -> Float[Array, ""]:
