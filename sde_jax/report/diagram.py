@@ -1,4 +1,11 @@
-"""How every diagram of a report looks: its colours, its type, and its SVG document."""
+"""How every diagram of a report looks: its colours, its type, and its SVG document.
+
+Diagrams are pure functions from arrays to SVG documents, so that they stay sharp at any size. Every one takes a
+`theme` (LIGHT or DARK: its colours, on a transparent ground) and a `width` in CSS pixels, the width it is meant to be
+shown at: text is 13 pixels high there. Series differ by line style or mark as well as by colour, and the colours are
+after Okabe and Ito (2008), which colour-blind readers can tell apart. matplotlib's global state is as before after
+each call.
+"""
 
 import io
 import warnings
@@ -55,6 +62,13 @@ def line_look(theme: Theme, index: int) -> LineLook:
         "linestyle": _LINE_STYLES[(index + shift) % len(_LINE_STYLES)],
         "linewidth": 2.0,
     }
+
+
+def printable(name: str) -> str:
+    """The name as XML and a legend can hold it."""
+    # XML cannot hold a control character, and matplotlib drops a label that begins with an underscore.
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+    return "\N{ZERO WIDTH SPACE}" + shown if shown.startswith("_") else shown
 
 
 def svg(draw: Callable[[Axes], None], theme: Theme, width: int, legend: str = "") -> str:

@@ -15,7 +15,8 @@ from sde_jax.report import (
     losses_by_noise_level,
     training_curve,
 )
-from sde_jax.report.plots import _running_mean, block_means, mean_text
+from sde_jax.report.plots import _running_mean, block_means
+from sde_jax.report.values import value_text
 
 STEPS = np.arange(1, 101)
 LOSS = np.exp(-STEPS / 10)
@@ -109,7 +110,7 @@ def test_the_running_mean_keeps_a_constant_and_its_gaps():
 
 
 @pytest.mark.parametrize("blocks", [1, 7, 100])
-def testblock_means_leave_out_gaps_only(blocks):
+def test_block_means_leave_out_gaps_only(blocks):
     values = np.where(STEPS % 9 == 0, np.nan, LOSS)
     expected = [
         np.nanmean(block)
@@ -162,8 +163,8 @@ def test_a_distribution_of_one_value_is_drawn(values):
 
 
 def test_a_mean_has_the_digits_that_its_error_supports():
-    values = np.array([3.14159])
-    assert [mean_text(values, error) for error in (0.0, 0.0123, 0.5, 12.0)] == [
+    assert [value_text(3.14159, error) for error in (None, 0.0, 0.0123, 0.5, 12.0)] == [
+        "3.142",
         "3.142",
         "3.142 ± 0.012",
         "3.14 ± 0.50",
