@@ -29,9 +29,10 @@ class Report:
     passes: how often each of them was scored, with dequantisation and probes drawn anew.
     bound_bits_per_dim: the mean of the variational bound on the same examples, and its standard error or None.
     baseline_bits_per_dim: the same of something to compare with, [m] or one number.
-    evaluations: the rows of `evaluation.json`, as `results` reads them.
+    evaluations: the rows of `evaluation.json`, mappings of the fields of `Finding`.
     neighbours: (samples uint8 [k, h, w, c]; the m training images nearest to each [k, m, h, w, c]; their distances
       [k, m]).
+    memorisation: what is known of memorised training examples, in sentences; shown with the neighbours.
     environment: name -> version, device and the like.
     """
 
@@ -55,4 +56,5 @@ class Report:
     baseline_bits_per_dim: ArrayLike | None = None
     evaluations: Sequence[Mapping[str, object]] = ()
     neighbours: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None
+    memorisation: Sequence[str] = ()
     environment: Mapping[str, object] = field(default_factory=dict)

@@ -9,7 +9,10 @@ from sde_jax.report.diagram_sections import (
     noise_level_diagram,
 )
 from sde_jax.report.document import document
+from sde_jax.report.evaluation_sections import evaluation_blocks
 from sde_jax.report.image_sections import grid_figures, preview_figures, trajectory_frames
+from sde_jax.report.neighbours import neighbour_figures
+from sde_jax.report.point_sections import point_figures
 from sde_jax.report.progress import time_rows
 from sde_jax.report.settings import setting_rows, summary_row
 
@@ -32,6 +35,10 @@ def render(report: Report) -> str:
         progress=setting_rows("progress", report.progress),
         previews=preview_figures(report.previews),
         noise_levels=noise_level_diagram(report.noise_levels),
+        points=point_figures(report.points, report.columns),
+        evaluations=evaluation_blocks(report.evaluations),
+        neighbours=neighbour_figures(report.neighbours),
+        memorisation=list(report.memorisation),
         likelihood=likelihood_diagram(report),
         likelihood_rows=likelihood_rows(report),
         config=setting_rows("config", report.config),

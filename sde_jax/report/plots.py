@@ -61,7 +61,8 @@ def loss_by_noise_level(log_snr: ArrayLike, loss: ArrayLike, *, theme: Theme = L
             axes.plot(levels, losses, marker="o", markersize=4, **look)
         else:
             bins = min(24, len(levels) // 10)
-            _dots(axes, levels, losses, look["color"])
+            shown = evenly(len(levels), _MOST_DOTS)
+            scattered(axes, levels[shown], losses[shown], look["color"])
             axes.plot([], [], "o", color=look["color"], alpha=0.6, markersize=3, label="one measurement")
             means = block_means(levels, bins), block_means(losses, bins)
             axes.plot(*means, marker="o", markersize=4, label=f"mean in {bins} bins of equal count", **look)
@@ -93,17 +94,22 @@ def _draw_curve(axes: Axes, steps: np.ndarray, loss: np.ndarray, label: str, loo
         axes.plot(steps, loss, marker="o", markersize=4, label=label, **look)
         return
     blocks = min(_MOST_BLOCKS, len(steps))
-    _dots(axes, steps, loss, look["color"])
+    shown = evenly(len(steps), _MOST_DOTS)
+    scattered(axes, steps[shown], loss[shown], look["color"])
     axes.plot(block_means(steps, blocks), _running_mean(block_means(loss, blocks)), label=label, **look)
 
 
-def _dots(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str) -> None:
-    chosen = np.unique(np.linspace(0, len(x) - 1, _MOST_DOTS).astype(int))
-    x, y = x[chosen], y[chosen]
+def scattered(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, alpha: float = 0.42) -> None:
+    """Draw light dots at (x, y), both [n]."""
     # Lines of no length with round ends: one path for all the dots, a fifth of the size of as many markers.
     gap = np.full_like(x, np.nan)
     across, up = np.stack([x, x, gap], 1).ravel(), np.stack([y, y, gap], 1).ravel()
-    axes.plot(across, up, color=colour, alpha=0.42, linewidth=3, solid_capstyle="round")
+    axes.plot(across, up, color=colour, alpha=alpha, linewidth=3, solid_capstyle="round")
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """Return at most `most` of the indices below `count`, evenly spaced, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, most).astype(int))
 
 
 def step_axis(axes: Axes, width: int) -> None:

@@ -13,6 +13,8 @@ from sde_jax.report import (
     likelihood_histogram,
     loss_by_noise_level,
     losses_by_noise_level,
+    marginals,
+    scatter,
     training_curve,
 )
 from sde_jax.report.plots import _running_mean, block_means
@@ -155,6 +157,8 @@ def test_the_histogram_states_the_mean_with_its_standard_error():
     given = likelihood_histogram(values, standard_error=0.2)
     assert f"model, mean {values.mean():.2f} ± 0.20" in texts(given)
     assert "baseline, mean 8" in texts(likelihood_histogram(values, baseline=8.0))
+    assert "variational bound, mean 3.50 ± 0.10" in texts(likelihood_histogram(values, bound=(3.5, 0.1)))
+    assert "variational bound, mean 3.5" in texts(likelihood_histogram(values, bound=(3.5, None)))
 
 
 @pytest.mark.parametrize("values", [[3.0], [3.0, 3.0], [1e6, 1e6 + 1e-9]])
@@ -204,6 +208,10 @@ def test_a_mean_has_the_digits_that_its_error_supports():
         lambda: likelihood_histogram(LOSS, [1, [2, 3]]),
         lambda: likelihood_histogram(LOSS, standard_error=-1.0),
         lambda: likelihood_histogram(LOSS, standard_error=np.nan),
+        lambda: likelihood_histogram(LOSS, bound=(np.nan, None)),
+        lambda: scatter(LOSS),
+        lambda: scatter(np.zeros((3, 2)), np.zeros((3, 3))),
+        lambda: marginals(LOSS, [np.nan], "x"),
     ],
 )
 def test_malformed_input_is_told_in_one_line(draw):
