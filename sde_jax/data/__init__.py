@@ -1,6 +1,7 @@
 """Data: random-access sources of images, arrays and tables, and the stream of shuffled batches that training reads."""
 
 from sde_jax.data.digits import Digits as Digits
+from sde_jax.data.fingerprint import fingerprint as fingerprint
 from sde_jax.data.images import Images as Images
 from sde_jax.data.pipeline import batches as batches
 from sde_jax.data.pipeline import examples_of as examples_of
