@@ -1,5 +1,6 @@
 """Data: random-access sources of images, arrays and tables, and the stream of shuffled batches that training reads."""
 
+from sde_jax.data.array_file import ArrayFile as ArrayFile
 from sde_jax.data.digits import Digits as Digits
 from sde_jax.data.fingerprint import fingerprint as fingerprint
 from sde_jax.data.images import Images as Images
