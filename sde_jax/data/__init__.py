@@ -12,6 +12,7 @@ from sde_jax.data.sources import Arrays as Arrays
 from sde_jax.data.sources import Dataset as Dataset
 from sde_jax.data.sources import Source as Source
 from sde_jax.data.sources import Splits as Splits
+from sde_jax.data.table import Table as Table
 from sde_jax.data.toys import Checkerboard as Checkerboard
 from sde_jax.data.toys import GaussianRing as GaussianRing
 from sde_jax.data.toys import Moons as Moons
