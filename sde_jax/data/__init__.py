@@ -7,6 +7,8 @@ from sde_jax.data.images import Images as Images
 from sde_jax.data.pipeline import batches as batches
 from sde_jax.data.pipeline import examples_of as examples_of
 from sde_jax.data.pipeline import in_order as in_order
+from sde_jax.data.preparation import prepare as prepare
+from sde_jax.data.prepared import Prepared as Prepared
 from sde_jax.data.scaling import Scaling as Scaling
 from sde_jax.data.sources import Arrays as Arrays
 from sde_jax.data.sources import Dataset as Dataset
