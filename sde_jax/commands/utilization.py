@@ -34,9 +34,10 @@ def step_flops(record: Record) -> int:
     experiment = record.experiment
     compute = replace(experiment.compute, rematerialization=nn.KeepAll())
     apply, params = nn.abstract(experiment.network, record.shape, compute)
-    loss = BatchLoss(apply, experiment.sde, experiment.objective, record.encoding)
+    loss = BatchLoss(apply, experiment.sde, experiment.objective, record.quantization)
 
     def gradient(params: Params, batch: Any) -> Params:
         return jax.grad(loss)(params, jax.random.key(0), batch)
 
-    return product_flops(gradient, params, record.batch(experiment.training.batch_size))
+    image = jax.ShapeDtypeStruct((experiment.training.batch_size, *record.shape), "uint8")
+    return product_flops(gradient, params, {"image": image})

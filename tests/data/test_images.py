@@ -69,7 +69,7 @@ def refusal(path: str, held_out_per_class: int = 1) -> str:
 
 def rows(source) -> list[tuple[bytes, int, int]]:
     examples = [source[index] for index in range(len(source))]
-    return [(one["data"].tobytes(), int(one["label"]), int(one["index"])) for one in examples]
+    return [(one["image"].tobytes(), int(one["label"]), int(one["index"])) for one in examples]
 
 
 both = pytest.mark.parametrize("kind", ["folder", "zip"])
@@ -135,7 +135,7 @@ def test_every_format_gives_what_pillow_decodes(tmp_path, kind, suffix, channels
     assert splits.shape == (256, 200, channels)
     for index in range(2):
         decoded = np.asarray(Image.open(io.BytesIO(files[f"{index}.{suffix}"])))
-        np.testing.assert_array_equal(splits.train[index]["data"], decoded.reshape(256, 200, channels))
+        np.testing.assert_array_equal(splits.train[index]["image"], decoded.reshape(256, 200, channels))
 
 
 def test_a_header_behind_long_metadata_is_found(tmp_path):
@@ -167,7 +167,7 @@ def test_threads_that_read_one_zip_read_what_one_thread_reads(tmp_path):
     for _ in range(50):
         batch = next(stream)
         for row, index in enumerate(batch["index"]):
-            assert batch["data"][row].tobytes() == expected[index][0]
+            assert batch["image"][row].tobytes() == expected[index][0]
 
 
 def test_a_missing_path_is_refused_by_name(tmp_path):
@@ -415,4 +415,4 @@ def test_the_cifar_10_images_split_into_45000_and_5000_of_ten_equal_classes():
     assert [int(splits.train[index]["label"]) for index in range(0, 45_000, 4_500)] == list(range(10))
     assert [int(splits.train[index]["label"]) for index in range(4_499, 45_000, 4_500)] == list(range(10))
     assert [int(splits.held_out[index]["label"]) for index in range(0, 5_000, 500)] == list(range(10))
-    assert splits.train[44_999]["data"].std() > 0
+    assert splits.train[44_999]["image"].std() > 0
