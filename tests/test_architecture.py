@@ -16,7 +16,6 @@ RANKS = [
     {"reverse", "ode"},
     {"sampling", "likelihood", "objective", "guidance"},
     {"training", "checkpoints"},
-    {"features"},
     {"report", "experiment"},
     {"testing", "recorded", "model", "paper"},
     {"certificate", "publishing"},

@@ -1,10 +1,15 @@
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from sde_jax import nn
-from sde_jax.experiment import Experiment, Objective, Sampler
+from sde_jax.data import Scaling
+from sde_jax.errors import InputError
+from sde_jax.experiment import Experiment, Objective, Sampler, Training
+from sde_jax.likelihood import Quantization
 from sde_jax.model import Model, Record
 from sde_jax.prediction import X0
 from sde_jax.sampling import DDIM, sample
@@ -39,3 +44,45 @@ def test_a_model_draws_with_its_path_its_denoiser_and_the_samplers_grid(model):
     # DDIM keeps (x - x_0) / sigma, which is that of the prior noise.
     noise = (drawn.trajectory[:, 0] - 0.5) / VE(0.1, 9.0).sigma(1.0)
     np.testing.assert_allclose((drawn.x - 0.5) / VE(0.1, 9.0).sigma(0.1), noise, rtol=2e-4)
+
+
+def test_a_record_is_read_back_as_it_was_written():
+    experiment = Experiment(network=nn.MLP(width=4, depth=1))
+    for record in (
+        Record(experiment, (2, 3, 1), 17, classes=("cat", "dog")),
+        Record(experiment, (2,), scaling=Scaling((1.0, 2.0), (0.5, 3.0))),
+    ):
+        assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_a_record_of_an_earlier_version_is_one_of_levels():
+    data = Record(Experiment(), (8, 8, 1), 17).to_json()
+    earlier = {name: data[name] for name in ("experiment", "shape", "levels")}
+    assert Record.from_json(earlier) == Record(Experiment(), (8, 8, 1), 17)
+
+
+def test_levels_lie_in_the_range_of_data_and_real_numbers_by_their_scaling():
+    experiment, scaling = Experiment(data_range=(0.0, 1.0)), Scaling((3.0,), (2.0,))
+    assert Record(experiment, (2, 2, 1), 17).encoding == Quantization(17, 0.0, 1.0)
+    assert Record(experiment, (2,), None, scaling).encoding == scaling
+    assert Record(experiment, (2,), None, scaling).batch(5)["data"].dtype == np.float32
+    assert Record(experiment, (2, 2, 1), 300).batch(5)["data"].dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("shape", "levels", "image"),
+    [((4, 4, 3), 256, True), ((4, 4, 2), 256, False), ((4, 4, 3), 257, False), ((4, 4, 1), None, False)],
+)
+def test_pictures_are_grey_or_rgb_of_up_to_256_levels(shape, levels, image):
+    assert Record(Experiment(), shape, levels).is_image == image
+
+
+@pytest.mark.parametrize(("shape", "levels"), [((), 2), ((0, 2), 2), ((2,), 1), ((2,), 2**16 + 1)])
+def test_examples_without_numbers_or_levels_are_refused(shape, levels):
+    with pytest.raises(InputError, match="expected one number or more an example"):
+        Record(Experiment(), shape, levels)
+
+
+def test_examples_that_are_no_images_are_not_mirrored():
+    with pytest.raises(InputError, match="expected images to mirror"):
+        Record(Experiment(training=Training(flip=True)), (2,))

@@ -9,7 +9,7 @@ from sklearn.mixture import GaussianMixture
 from sde_jax.commands.sample import save_arrays
 from sde_jax.commands.workdir import Workdir
 from sde_jax.data import Source, in_order
-from sde_jax.likelihood import Quantization
+from sde_jax.likelihood import Encoding, Quantization
 
 COMPONENTS = 10
 DRAWS = 20
@@ -26,13 +26,14 @@ def run(workdir: Workdir, seed: int) -> dict[str, Any]:
     record = workdir.read_record()
     splits = record.experiment.data.open()
     train, held_out = jax.random.split(jax.random.key(seed))
-    quantization = Quantization(record.levels)  # bits/dim are the same in every range
+    # bits/dim are the same in every range
+    encoding = record.scaling if record.levels is None else Quantization(record.levels)
     # Many draws of every image and a floor under the eigenvalues make the baseline as good as we could make it.
     mixture = GaussianMixture(COMPONENTS, covariance_type="full", reg_covar=1e-3, random_state=seed)
-    draws = [_flat(splits.train, quantization, key) for key in jax.random.split(train, DRAWS)]
+    draws = [_flat(splits.train, encoding, key) for key in jax.random.split(train, DRAWS)]
     mixture.fit(np.concatenate(draws))
-    x = _flat(splits.held_out, quantization, held_out)
-    bits = -mixture.score_samples(x) / (x.shape[1] * np.log(2)) - np.log2(quantization.cell)
+    x = _flat(splits.held_out, encoding, held_out)
+    bits = -mixture.score_samples(x) / (x.shape[1] * np.log(2)) + encoding.log2_scale
     facts = {
         "baseline": f"{COMPONENTS}-component full-covariance Gaussian mixture (scikit-learn)",
         "baseline_bits_per_dim": float(bits.mean()),
@@ -43,6 +44,6 @@ def run(workdir: Workdir, seed: int) -> dict[str, Any]:
     return facts
 
 
-def _flat(source: Source, quantization: Quantization, key: jax.Array) -> np.ndarray:
-    images = np.concatenate([batch["image"] for batch in in_order(source, 256)])
-    return np.asarray(quantization.dequantize(key, images), np.float64).reshape(len(images), -1)
+def _flat(source: Source, encoding: Encoding, key: jax.Array) -> np.ndarray:
+    examples = np.concatenate([batch["data"] for batch in in_order(source, 256)])
+    return np.asarray(encoding.draw(key, examples)[0], np.float64).reshape(len(examples), -1)

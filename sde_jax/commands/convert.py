@@ -116,7 +116,7 @@ def _found(checkpoint: Path, config: str | None, overrides: Mapping[str, str], s
     if checkpoint.is_dir():
         _require_none(checkpoint, "a published model, whose config.json says its network and shape", config, shape)
         model = publishing.load(checkpoint)
-        record = Record(_changed(model.record.experiment, overrides), model.record.shape, model.record.levels)
+        record = replace(model.record, experiment=_changed(model.record.experiment, overrides))
         return Found(record, Weights(model.params, model.params, step=model.step))
     if config is not None:
         found, experiment = read_official(checkpoint), resolve(config, overrides)

@@ -63,7 +63,7 @@ def costs(record: Record, mesh: Mesh) -> Costs:
     experiment = record.experiment
     apply, params = nn.abstract(experiment.network, record.shape, experiment.compute)
     state = abstract_state(record, mesh)
-    batch = {"image": jax.ShapeDtypeStruct((experiment.training.batch_size, *record.shape), "uint8")}
+    batch = record.batch(experiment.training.batch_size)
     lowered = compiled_step(record, apply, mesh).one.lower(state, batch)
     began = time.monotonic()
     memory = lowered.compile().memory_analysis()
@@ -90,14 +90,13 @@ def _flops(program: jax.stages.Lowered) -> float:
 def _kept(record: Record, apply: nn.Apply, params: Params) -> int:
     """Return the bytes kept for one example more: what does not grow with the batch are parameters."""
     experiment = record.experiment
-    loss = BatchLoss(apply, experiment.sde, experiment.objective, record.quantization)
+    loss = BatchLoss(apply, experiment.sde, experiment.objective, record.encoding)
 
     def backward(params: Params, batch: Any) -> Any:
         return jax.vjp(lambda p: loss(p, jax.random.key(0), batch), params)[1]
 
     def size(examples: int) -> int:
-        batch = {"image": jax.ShapeDtypeStruct((examples, *record.shape), "uint8")}
-        residuals = jax.tree.leaves(jax.eval_shape(backward, params, batch))
+        residuals = jax.tree.leaves(jax.eval_shape(backward, params, record.batch(examples)))
         return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in residuals)
 
     return size(2) - size(1)

@@ -42,19 +42,22 @@ def examine(experiment: Experiment, shape: tuple[int, ...] | None = None) -> Cos
 def dry_run(experiment: Experiment) -> None:
     """Print the resolved config, the parameter table, the mesh and what a step costs; train nothing."""
     splits = experiment.data.open()
-    record = Record(experiment, splits.shape, splits.levels)
+    record = Record.of(experiment, splits)
     _, params = nn.abstract(experiment.network, record.shape)  # before a device is touched
     mesh = experiment.training.mesh.over()
     sizes = {"train": len(splits.train), "held_out": len(splits.held_out)}
     print(json.dumps(experiment.to_json(), indent=2))
     print(parameter_overview.get_parameter_overview(params, include_stats=False))
-    print(f"data: {sizes}, shape {record.shape}, {record.levels} levels")
+    print(f"data: {sizes}, shape {record.shape}, {_numbers(record)}")
     print(f"mesh: {dict(mesh.shape)} of {mesh.devices.flat[0].device_kind}")
     print(costs(record, mesh))
+
+
+def _numbers(record: Record) -> str:
+    return "real numbers" if record.levels is None else f"{record.levels} levels"
 
 
 def _record(experiment: Experiment, shape: tuple[int, ...] | None) -> Record:
     if shape is not None:
         return Record(experiment, shape, levels=256)
-    splits = opened(experiment)
-    return Record(experiment, splits.shape, splits.levels)
+    return Record.of(experiment, opened(experiment))

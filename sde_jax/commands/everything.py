@@ -23,9 +23,10 @@ def run(experiment: Experiment, directory: Path, samples: int) -> int:
     workdir = Workdir(directory)
     with Checkpoints(workdir.checkpoints, read_only=True) as checkpoints:
         asked = {"checkpoint_step": checkpoints.latest, "seed": experiment.seed}
+    picture = ".png" if workdir.read_record().is_image else ".npz"
     for name, sampler in experiment.samplers.items():
         settings = encode(sampler)
-        done = _done(workdir, f"samples_{name}", ".png", **asked, num_samples=samples, settings=settings)
+        done = _done(workdir, f"samples_{name}", picture, **asked, num_samples=samples, settings=settings)
         if not processes.first_says(done):
             print(f"sampling {samples} with {name} ...")
             sample.run(directory, name, samples, experiment.seed)
@@ -43,7 +44,8 @@ def run(experiment: Experiment, directory: Path, samples: int) -> int:
     numbers = report.results(workdir)
     workdir.write_json("results.json", numbers)
     print(_table(report.summary(numbers)))
-    print(f"pictures: {', '.join(str(directory / f'samples_{name}.png') for name in experiment.samplers)}")
+    pictures = [directory / f"samples_{name}.png" for name in experiment.samplers]
+    print(f"pictures: {', '.join(str(path) for path in pictures if path.exists()) or 'none, examples are no images'}")
     print(f"report:   {page}")
     return 0
 

@@ -119,7 +119,7 @@ class Rule(NamedTuple):
 
 def by_flow(model: Model, tolerance: Tolerance) -> Rule:
     """Return the rule of the probability flow, solved to a tolerance."""
-    experiment, quantization = model.record.experiment, model.record.quantization
+    experiment, encoding = model.record.experiment, model.record.encoding
     settings = experiment.likelihood
     rule = partial(
         bits_per_dim,
@@ -129,16 +129,16 @@ def by_flow(model: Model, tolerance: Tolerance) -> Rule:
         start=settings.start,
         dequantizer=settings.dequantizer,
     )
-    return Rule(f"likelihood, rtol {tolerance.rtol:g}", lambda k, d, x: rule(k, experiment.sde, d, x, quantization))
+    return Rule(f"likelihood, rtol {tolerance.rtol:g}", lambda k, d, x: rule(k, experiment.sde, d, x, encoding))
 
 
 def by_elbo(model: Model) -> Rule:
     """Return the rule of the variational bound."""
-    experiment, quantization = model.record.experiment, model.record.quantization
+    experiment, encoding = model.record.experiment, model.record.encoding
     settings = experiment.likelihood
     bound = partial(elbo, strata=settings.elbo_strata)
     rule = partial(bits_per_dim, bound=bound, start=settings.start, dequantizer=settings.dequantizer)
-    return Rule("variational bound", lambda k, d, x: rule(k, experiment.sde, d, x, quantization))
+    return Rule("variational bound", lambda k, d, x: rule(k, experiment.sde, d, x, encoding))
 
 
 def score(model: Model, source: Source, total: int, seed: int, rule: Rule) -> Scores:
@@ -167,11 +167,11 @@ def score(model: Model, source: Source, total: int, seed: int, rule: Rule) -> Sc
 def _padded(source: Source, total: int, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """Yield images and indices in order, in batches of exactly `rows`, the last filled up, with the true count."""
     for batch in in_order(source, rows):
-        count = min(len(batch["image"]), total - int(batch["index"][0]))
+        count = min(len(batch["data"]), total - int(batch["index"][0]))
         if count <= 0:
             return
         fill = np.resize(np.arange(count), rows)
-        yield batch["image"][fill], batch["index"][fill], count
+        yield batch["data"][fill], batch["index"][fill], count
 
 
 def noise_levels(model: Model, source: Source, total: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -187,7 +187,7 @@ def noise_levels(model: Model, source: Source, total: int, seed: int) -> tuple[n
 
     @jax.jit
     def losses(params: Params) -> Array:
-        x0 = model.record.quantization.dequantize(first, images)
+        x0, _ = model.record.encoding.draw(first, images)
         return by_noise_level(second, experiment.sde, model.denoiser(params), x0, times, Simple())
 
     return 2 * np.asarray(half_log_snr), processes.on_host(losses(model.params))

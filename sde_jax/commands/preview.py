@@ -6,11 +6,10 @@ from jax.sharding import Mesh
 from PIL import Image
 
 from sde_jax import nn, processes
-from sde_jax.commands.sample import as_bytes
+from sde_jax.commands.pictures import picture
 from sde_jax.commands.workdir import Workdir, failures_reported
 from sde_jax.errors import RunError
 from sde_jax.model import Model, Record
-from sde_jax.report import image_grid
 from sde_jax.training import Books, Clock, TrainState, by_example, replicated
 from sde_jax.typing import Array, Key, Params
 
@@ -26,7 +25,7 @@ class Previews:
 
     def __init__(self, record: Record, apply: nn.Apply, mesh: Mesh, workdir: Workdir, clock: Clock):
         experiment = record.experiment
-        self._settings, self._levels = experiment.training.preview, record.levels
+        self._settings, self._record = experiment.training.preview, record
         self._workdir, self._clock, self._compiled = workdir, clock, None
         fold = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(experiment.seed), i))
         rows = -(-self._settings.count // mesh.size) * mesh.size
@@ -36,7 +35,7 @@ class Previews:
             params = experiment.training.average.params(averages)
             params = jax.lax.with_sharding_constraint(params, replicated(mesh))
             model = Model(record, apply, params, 0)
-            return record.quantization.quantize(model.sample(keys, model.samplers[self._settings.sampler]).x)
+            return record.encoding.values(model.sample(keys, model.samplers[self._settings.sampler]).x)
 
         self._draw = jax.jit(draw, out_shardings=replicated(mesh))
 
@@ -48,21 +47,21 @@ class Previews:
         step = int(state.step)
         with self._clock("evaluation"):
             try:
-                picture = self.draw(state)
+                grid = self.draw(state)
             except RunError as error:
                 return print(f"no preview of step {step}: {error}")
-            if processes.is_first():
-                self._workdir.write(f"{FOLDER}/step_{step}.png", lambda file: picture.save(file, format="png"))
-                books.picture(step, "preview", pixels(picture))
+            if grid is not None and processes.is_first():
+                self._workdir.write(f"{FOLDER}/step_{step}.png", lambda file: grid.save(file, format="png"))
+                books.picture(step, "preview", pixels(grid))
 
-    def draw(self, state: TrainState) -> Image.Image:
-        """Return the grid of a state."""
+    def draw(self, state: TrainState) -> Image.Image | None:
+        """Return the grid of a state, None where examples are no images."""
         if self._compiled is None:
             with self._clock("compile"):
                 self._compiled = self._draw.lower(state.averages, self._keys).compile()
         with failures_reported():
-            levels = np.asarray(self._compiled(state.averages, self._keys))
-        return image_grid(as_bytes(levels[: self._settings.count], self._levels))
+            examples = np.asarray(self._compiled(state.averages, self._keys))
+        return picture(self._record, examples[: self._settings.count])
 
 
 def pixels(picture: Image.Image) -> np.ndarray:

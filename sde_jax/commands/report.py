@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 from sde_jax.commands import progress
+from sde_jax.commands.pictures import as_bytes
 from sde_jax.commands.preview import last_previews
-from sde_jax.commands.sample import as_bytes
 from sde_jax.commands.workdir import Workdir
 from sde_jax.report import Report, render
 from sde_jax.training import read_account, read_books, read_history
@@ -45,7 +45,8 @@ def run(directory: Path, output: Path | None = None) -> Path:
     likelihood = np.load(directory / "likelihood.npz") if (directory / "likelihood.npz").exists() else None
     baseline = np.load(directory / "baseline.npz") if (directory / "baseline.npz").exists() else None
     rows, history, account = read_books(directory), read_history(directory), read_account(directory)
-    film = next(iter(samples.values()), None)
+    pictures = samples if record.is_image else {}
+    film = next(iter(pictures.values()), None)
     report = Report(
         title=directory.absolute().name,
         summary=summary(results(workdir)),
@@ -56,8 +57,8 @@ def run(directory: Path, output: Path | None = None) -> Path:
         progress=progress.progress(rows, history, account),
         previews={f"step {step:,}": picture for step, picture in last_previews(workdir, PREVIEWS).items()},
         noise_levels=(likelihood["log_snr"], likelihood["noise_level_loss"]) if likelihood else None,
-        grids={f"sampler {name}": as_bytes(a["samples"], record.levels) for name, a in samples.items()},
-        trajectory=as_bytes(film["trajectory"], record.levels) if film else None,
+        grids={f"sampler {name}": as_bytes(a["samples"], record) for name, a in pictures.items()},
+        trajectory=as_bytes(film["trajectory"], record) if film else None,
         trajectory_times=film["trajectory_times"] if film else None,
         bits_per_dim=likelihood["bits_per_dim"] if likelihood else None,
         baseline_bits_per_dim=baseline["bits_per_dim"] if baseline else None,

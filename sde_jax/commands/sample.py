@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from sde_jax import processes
 from sde_jax.codec import encode
+from sde_jax.commands.pictures import picture
 from sde_jax.commands.workdir import Workdir, failures_reported, load
 from sde_jax.errors import InputError
 from sde_jax.model import Model
-from sde_jax.report import image_grid
 from sde_jax.sampling import Samples
 from sde_jax.sampling.grids import frames_of
 from sde_jax.training import by_example
@@ -115,21 +115,22 @@ def drawer(model: Model, name: str):
 
 
 def _write(workdir: Workdir, output: Path, model: Model, samples: Samples, facts: dict[str, Any]) -> None:
-    quantize = model.record.quantization.quantize
+    values = model.record.encoding.values
     grid = model.samplers[facts["sampler"]].grid(model.sde)
     times = grid[frames_of(len(grid) - 1, min(FRAMES, len(grid)))]
     arrays = {
         "x": samples.x,
-        "samples": np.asarray(quantize(samples.x)),
+        "samples": np.asarray(values(samples.x)),
         "evaluations": samples.evaluations,
-        "trajectory": np.asarray(quantize(samples.trajectory[:FILMED].swapaxes(0, 1))),
+        "trajectory": np.asarray(values(samples.trajectory[:FILMED].swapaxes(0, 1))),
         "trajectory_times": times,
     }
     target = output.absolute()
-    picture = image_grid(as_bytes(arrays["samples"], model.record.levels))
+    grid_of_samples = picture(model.record, arrays["samples"])
     with processes.deferred():
         workdir.write(f"{target}.npz", lambda file: save_arrays(file, arrays))
-        workdir.write(f"{target}.png", lambda file: picture.save(file, format="png"))
+        if grid_of_samples is not None:
+            workdir.write(f"{target}.png", lambda file: grid_of_samples.save(file, format="png"))
         workdir.write_json(f"{target}.json", facts)
 
 
@@ -137,8 +138,3 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write a compressed NPZ under exactly this path."""
     with path.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
-
-
-def as_bytes(levels: np.ndarray, count: int) -> np.ndarray:
-    """Return grey levels 0 ... count - 1 as 0 ... 255, uint8, for the eye."""
-    return np.round(levels.astype(np.float32) * (255 / (count - 1))).astype(np.uint8)

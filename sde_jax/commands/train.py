@@ -53,7 +53,7 @@ def run(experiment: Experiment, directory: Path) -> int:
     clock = Clock()
     experiment.training.tracker.require()
     splits = experiment.data.open()
-    record = Record(experiment, splits.shape, splits.levels)
+    record = Record.of(experiment, splits)
     nn.abstract(experiment.network, record.shape)  # a network that does not fit the data is refused before all else
     workdir, mesh = Workdir(directory), record.mesh()
     saved = max(Shelf(workdir.checkpoints).steps, default=0)
@@ -104,7 +104,7 @@ def compiled_step(record: Record, apply: nn.Apply, mesh: Mesh) -> TrainStep:
     settings = experiment.training
     return make_step(
         abstract_state(record, mesh),
-        BatchLoss(apply, experiment.sde, experiment.objective, record.quantization),
+        BatchLoss(apply, experiment.sde, experiment.objective, record.encoding),
         settings.optimizer.transformation(),
         settings.average,
         experiment.seed,

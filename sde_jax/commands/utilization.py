@@ -34,10 +34,9 @@ def step_flops(record: Record) -> int:
     experiment = record.experiment
     compute = replace(experiment.compute, rematerialization=nn.KeepAll())
     apply, params = nn.abstract(experiment.network, record.shape, compute)
-    loss = BatchLoss(apply, experiment.sde, experiment.objective, record.quantization)
+    loss = BatchLoss(apply, experiment.sde, experiment.objective, record.encoding)
 
     def gradient(params: Params, batch: Any) -> Params:
         return jax.grad(loss)(params, jax.random.key(0), batch)
 
-    image = jax.ShapeDtypeStruct((experiment.training.batch_size, *record.shape), "uint8")
-    return product_flops(gradient, params, {"image": image})
+    return product_flops(gradient, params, record.batch(experiment.training.batch_size))

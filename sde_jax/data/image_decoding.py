@@ -1,4 +1,9 @@
-"""From the bytes of a PNG, JPEG, WebP or BMP file to a uint8 array, with nothing converted on the way."""
+"""From the bytes of a PNG, JPEG, WebP or BMP file to a uint8 array; what is converted on the way loses nothing.
+
+Grey (L) and RGB images are taken as they are, a palette (P) becomes RGB, and black and white (1) become grey, 0 and
+255. Refused are those that 8 bits a channel cannot hold, or not in one way: 16 bits, an alpha channel or a transparent
+colour, CMYK and other spaces, and animations. An orientation in the metadata is not followed.
+"""
 
 import contextlib
 import io
@@ -13,7 +18,7 @@ from sde_jax.errors import InputError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
-_CHANNELS = {"L": 1, "RGB": 3}
+_MODES = {"L": "L", "RGB": "RGB", "P": "RGB", "1": "L"}
 _HEAD_BYTES = 16 * 2**10
 _MOST_PIXELS = LARGEST_BYTES // 3
 
@@ -21,10 +26,10 @@ _MOST_PIXELS = LARGEST_BYTES // 3
 def read_shape(files: Files, name: str) -> tuple[int, int, int]:
     """(height, width, channels) from an image's header; channels is 1 (grey) or 3 (RGB).
 
-    An image of up to 16 KiB is read whole, which in a zip verifies its CRC. Raises InputError for anything
-    but a single 8-bit grey or RGB image.
+    An image of up to 16 KiB is read whole, which in a zip verifies its CRC. Raises InputError for what is refused.
     """
-    with _failures_named(files, name):
+    where = f"{files.location}: {name!r}"
+    with _failures_named(where):
         head = files.read(name, _HEAD_BYTES)
         try:
             image = _opened(head)
@@ -33,23 +38,30 @@ def read_shape(files: Files, name: str) -> tuple[int, int, int]:
             if len(head) < _HEAD_BYTES:
                 raise
             image = _opened(files.read(name))
-        return _shape(image, f"{files.location}: {name!r}")
+        return _shape(image, where)
 
 
-def read_image(files: Files, name: str, shape: tuple[int, int, int]) -> np.ndarray:
-    """The image [height, width, channels] uint8. Raises InputError if it is damaged or not of this shape."""
-    with _failures_named(files, name):
-        image = _opened(files.read(name))
-        check_shape(files, name, _shape(image, f"{files.location}: {name!r}"), shape)
-        return np.asarray(image).reshape(shape)
+def read_image(files: Files, name: str) -> np.ndarray:
+    """The image [height, width, channels] uint8. Raises InputError if it is damaged, or refused."""
+    where = f"{files.location}: {name!r}"
+    with _failures_named(where):
+        return decoded(files.read(name), where)
 
 
-def check_shape(files: Files, name: str, found: tuple[int, int, int], expected: tuple[int, int, int]) -> None:
-    """Raise InputError unless the image has the shape (height, width, channels) of the others."""
+def decoded(content: bytes, where: str) -> np.ndarray:
+    """The image [height, width, channels] uint8 in a file's bytes. Raises InputError, which begins with `where`."""
+    with _failures_named(where):
+        image = _opened(content)
+        shape = _shape(image, where)
+        return np.asarray(image.convert(_MODES[image.mode])).reshape(shape)
+
+
+def check_shape(where: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    """Raise InputError unless an image has the shape (height, width, channels) of the others."""
     if found != expected:
         raise InputError(
-            f"{files.location}: {name!r} has height, width and channels {found}; expected {expected} as in"
-            " the first image: resize, convert or remove it"
+            f"{where} has height, width and channels {found}; expected {expected} as in the first image: set the data's"
+            " size, to which all are resized, or convert or remove it"
         )
 
 
@@ -63,19 +75,23 @@ def _shape(image: ImageFile.ImageFile, where: str) -> tuple[int, int, int]:
     # The decoder's raw mode tells 16-bit RGB, which Pillow would cut down to 8 bits without a word.
     arguments = image.tile[0][3] if image.tile else ""
     raw_mode = str(arguments[0] if isinstance(arguments, tuple) else arguments)
-    if image.mode not in _CHANNELS or ";16" in raw_mode:
-        mode = image.mode if image.mode not in _CHANNELS else raw_mode
-        raise InputError(f"{where} has the mode {mode}; expected 8-bit grey (L) or RGB: convert or remove it")
+    mode = raw_mode if ";16" in raw_mode else image.mode
+    if mode not in _MODES or "transparency" in image.info:
+        seen = f"the mode {mode}" if mode not in _MODES else f"the mode {mode} and a transparent colour"
+        raise InputError(
+            f"{where} has {seen}; expected 8 bits a channel, grey, RGB or a palette, without transparency: convert or"
+            " remove it"
+        )
     # Pillow raises only at twice its limit, which is global, and warns before; this is the same limit.
     if image.width * image.height > _MOST_PIXELS:
         raise InputError(
             f"{where} has {image.width} x {image.height} pixels; expected at most {_MOST_PIXELS}: shrink or remove it"
         )
-    return image.height, image.width, _CHANNELS[image.mode]
+    return image.height, image.width, {"L": 1, "RGB": 3}[_MODES[mode]]
 
 
 @contextlib.contextmanager
-def _failures_named(files: Files, name: str) -> Iterator[None]:
+def _failures_named(where: str) -> Iterator[None]:
     # Pillow and zipfile fail on damaged input with almost any type of exception.
     try:
         yield
@@ -84,6 +100,5 @@ def _failures_named(files: Files, name: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{files.location}: {name!r} cannot be read as a PNG, JPEG, WebP or BMP image ({reason});"
-            " replace or remove it"
+            f"{where} cannot be read as a PNG, JPEG, WebP or BMP image ({reason}); replace or remove it"
         ) from error

@@ -1,4 +1,4 @@
-"""The labels in `dataset.json`: the layout of EDM, and class names."""
+"""Labels of images: in `dataset.json`, the layout of EDM with class names, or the names of folders."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from sde_jax.data.image_files import Files
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
 
 LABELS = "dataset.json"
 
+Labels = tuple[np.ndarray, tuple[str, ...]]
 
-def read_labels(files: Files, images: Sequence[str]) -> np.ndarray:
-    """The labels [n] int32 of the n images named, -1 throughout where there are none.
+
+def read_labels(files: Files, images: Sequence[str]) -> Labels:
+    """The labels [n] int32 of the n images named, -1 throughout where there are none, and the names of the classes.
 
     `dataset.json` holds {"labels": [[name, class index], ...]}, or {name: class index, ...} or null in place
     of the list, and may hold {"classes": [name of class 0, ...]}. Raises InputError if it cannot be read, has
@@ -23,8 +25,9 @@ def read_labels(files: Files, images: Sequence[str]) -> np.ndarray:
     document = _parsed(files, where) if LABELS in files.names else {}
     entries = document.get("labels")
     if entries is None:
-        return np.full(len(images), -1, np.int32)
-    classes = _class_count(document.get("classes"), where)
+        return np.full(len(images), -1, np.int32), ()
+    classes = _classes(document.get("classes"), where)
+    most = len(classes) or 2**31
     table: dict[str, int] = {}
     known = set(images)
     for name, label in _pairs(entries, where):
@@ -32,8 +35,8 @@ def read_labels(files: Files, images: Sequence[str]) -> np.ndarray:
             raise InputError(f"{where} labels {name!r}, which is not among the images; correct it or add the image")
         if name in table:
             raise InputError(f"{where} labels {name!r} twice; keep one of the two")
-        if not _is_index(label) or label >= classes:
-            raise InputError(f"{where} gives {name!r} the label {label!r}; expected an integer from 0 to {classes - 1}")
+        if not whole(label, 0, most - 1):
+            raise InputError(f"{where} gives {name!r} the label {label!r}; expected an integer from 0 to {most - 1}")
         table[name] = label
     unlabelled = [name for name in images if name not in table]
     if unlabelled:
@@ -41,7 +44,28 @@ def read_labels(files: Files, images: Sequence[str]) -> np.ndarray:
             f"{where} has no label for {unlabelled[0]!r} and {len(unlabelled) - 1} other images; expected one"
             " for every image, or null for labels: add them"
         )
-    return np.array([table[name] for name in images], np.int32)
+    return np.array([table[name] for name in images], np.int32), classes
+
+
+def folder_labels(files: Files, images: Sequence[str]) -> Labels:
+    """The labels [n] int32 of the n images named, by their folders at the top, and the names of these folders, sorted.
+
+    Raises InputError for an image that is in no folder, for a single folder, and where there is a `dataset.json`.
+    """
+    if LABELS in files.names:
+        raise InputError(f"{files.location} has a {LABELS} beside labels_from_folders; expected one of them")
+    folders = [name.split("/")[0] if "/" in name else "" for name in images]
+    classes = sorted(set(folders))
+    if "" in classes:
+        alone = images[folders.index("")]
+        raise InputError(f"{files.location}: {alone!r} is in no folder; expected one for each class: move or remove it")
+    if len(classes) == 1:
+        raise InputError(
+            f"{files.location} holds the one folder {classes[0]!r}; expected one for each class: make that the path, or"
+            " leave labels_from_folders out"
+        )
+    number = {name: index for index, name in enumerate(classes)}
+    return np.array([number[folder] for folder in folders], np.int32), tuple(classes)
 
 
 def _parsed(files: Files, where: str) -> Mapping[str, Any]:
@@ -67,13 +91,9 @@ def _pairs(entries: object, where: str) -> Iterator[tuple[str, Any]]:
         yield entry[0], entry[1]
 
 
-def _class_count(classes: object, where: str) -> int:
+def _classes(classes: object, where: str) -> tuple[str, ...]:
     if classes is None:
-        return 2**31
+        return ()
     if not (isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)):
         raise InputError(f"{where}: classes is {classes!r:.60}; expected a list of class names: correct or remove it")
-    return len(classes)
-
-
-def _is_index(label: object) -> bool:
-    return isinstance(label, int) and not isinstance(label, bool) and label >= 0
+    return tuple(classes)

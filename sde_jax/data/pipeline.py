@@ -34,7 +34,7 @@ def batches(
     """The endless stream of shuffled batches, from global batch `start` on, read ahead by threads.
 
     `batch_size` = B counts the rows of a global batch and may exceed the number of examples. Each item is
-    {"image": [b, height, width, channels] uint8, "label": [b] int32, "index": [b] int64} with
+    {"data": [b, ...] as the source has them, "label": [b] int32, "index": [b] int64} with
     b = B / `process_count`. No example occurs twice in an epoch. With `flip`, each image is mirrored with
     probability 1/2, drawn from (seed, position). `num_threads` = 0 reads in the caller's thread. Raises
     InputError for settings out of range, and whatever the source raises for an example that cannot be read.

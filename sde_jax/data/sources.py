@@ -2,18 +2,20 @@
 
 An example is a mapping of exactly three arrays:
 
-    image   [height, width, channels] uint8, grey levels 0 .. levels - 1
+    data    of any rank from 1 on, the same shape throughout: whole numbers, the levels 0 .. levels - 1, as uint8 or
+            int32, such as an image's [height, width, channels]; or real numbers, float32
     label   [] int32, the class, -1 where there is none
     index   [] int64, the example's index within its source
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sde_jax.data.scaling import Scaling
 from sde_jax.errors import InputError
 
 
@@ -25,7 +27,7 @@ class Source(Protocol):
         ...
 
     def __getitem__(self, index: int) -> Mapping[str, np.ndarray]:
-        """The example at `index`: `image`, `label` and `index`; IndexError beyond the end."""
+        """The example at `index`: `data`, `label` and `index`; IndexError beyond the end."""
         ...
 
 
@@ -33,14 +35,18 @@ class Source(Protocol):
 class Splits:
     """A data set that is open for reading.
 
-    `train` and `held_out` share no example; every image has the shape `shape` = (height, width, channels) and
-    grey levels 0 .. `levels` - 1.
+    `train` and `held_out` share no example; each is of `shape`. Whole numbers have `levels` levels; of real numbers,
+    `levels` None, `scaling` says what x_0 is. `classes` names the labels 0, 1, ... where names are known. `left_out`
+    tells of examples that could not be used and are in neither split, a line each.
     """
 
     train: Source
     held_out: Source
-    shape: tuple[int, int, int]
-    levels: int
+    shape: tuple[int, ...]
+    levels: int | None
+    scaling: Scaling = field(default_factory=Scaling)
+    classes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 class Dataset(Protocol):
@@ -54,37 +60,40 @@ class Dataset(Protocol):
 class Arrays:
     """A source held in memory.
 
-    images: [n, height, width, channels] uint8; labels: [n] integers, or None for -1 throughout. Both are
-    copied. Raises InputError if the shapes or the types are others.
+    data: [n, ...] uint8, int32 or float32, of rank 2 at least; labels: [n] integers, or None for -1 throughout. Both
+    are copied. Raises InputError if the shapes or the types are others, or a number is not finite.
     """
 
-    def __init__(self, images: ArrayLike, labels: ArrayLike | None = None):
-        images = np.array(images)
-        if images.ndim != 4 or images.dtype != np.uint8:
+    def __init__(self, data: ArrayLike, labels: ArrayLike | None = None):
+        data = np.array(data)
+        if data.ndim < 2 or data.dtype not in (np.uint8, np.int32, np.float32):
             raise InputError(
-                f"images are {images.dtype} of shape {images.shape}; expected uint8 of shape"
-                " [n, height, width, channels]; convert them to 8 bits a channel"
+                f"data are {data.dtype} of shape {data.shape}; expected uint8, int32 or float32 of shape [n, ...]:"
+                " convert them"
             )
-        labels = np.full(len(images), -1, np.int32) if labels is None else np.array(labels)
-        if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        wild = np.argwhere(~np.isfinite(data))
+        if len(wild):
+            raise InputError(f"data hold {data[tuple(wild[0])]} in example {wild[0][0]}; expected finite numbers")
+        labels = np.full(len(data), -1, np.int32) if labels is None else np.array(labels)
+        if labels.shape != data.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
             raise InputError(
                 f"labels are {labels.dtype} of shape {labels.shape}; expected integers of shape"
-                f" {images.shape[:1]}, one for each image"
+                f" {data.shape[:1]}, one for each example"
             )
-        self._images, self._labels = images, labels.astype(np.int32)
+        self._data, self._labels = data, labels.astype(np.int32)
         # An example is a view; a consumer that wrote to one would change the data for every epoch to come.
-        self._images.setflags(write=False)
+        self._data.setflags(write=False)
 
     def __len__(self) -> int:
         """The number of examples."""
-        return len(self._images)
+        return len(self._data)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        """The example at `index`; its image is a read-only view."""
+        """The example at `index`; its data are a read-only view."""
         index = range(len(self))[index]
-        return example(self._images[index], self._labels[index], index)
+        return example(self._data[index], self._labels[index], index)
 
 
-def example(image: np.ndarray, label: ArrayLike, index: int) -> dict[str, np.ndarray]:
-    """The mapping that every source returns: `image` as given, `label` [] int32, `index` [] int64."""
-    return {"image": image, "label": np.asarray(label, np.int32), "index": np.asarray(index, np.int64)}
+def example(data: np.ndarray, label: ArrayLike, index: int) -> dict[str, np.ndarray]:
+    """The mapping that every source returns: `data` as given, `label` [] int32, `index` [] int64."""
+    return {"data": data, "label": np.asarray(label, np.int32), "index": np.asarray(index, np.int64)}

@@ -6,6 +6,6 @@ import numpy as np
 
 
 def flip_at_random(example: Mapping[str, np.ndarray], generator: np.random.Generator) -> dict[str, np.ndarray]:
-    """Mirror `image` [height, width, channels] left to right with probability 1/2; all else is kept."""
-    image = example["image"]
-    return {**example, "image": image[:, ::-1] if generator.random() < 0.5 else image}
+    """Mirror `data` [height, width, channels] left to right with probability 1/2; all else is kept."""
+    image = example["data"]
+    return {**example, "data": image[:, ::-1] if generator.random() < 0.5 else image}

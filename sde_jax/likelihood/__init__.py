@@ -17,6 +17,7 @@ from sde_jax.likelihood.divergence import Exact as Exact
 from sde_jax.likelihood.divergence import Hutchinson as Hutchinson
 from sde_jax.likelihood.elbo import Bound as Bound
 from sde_jax.likelihood.elbo import elbo as elbo
+from sde_jax.likelihood.encoding import Encoding as Encoding
 from sde_jax.likelihood.flow import LogLikelihood as LogLikelihood
 from sde_jax.likelihood.flow import log_likelihood as log_likelihood
 from sde_jax.likelihood.probes import Gaussian as Gaussian

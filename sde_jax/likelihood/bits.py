@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 
 from sde_jax.errors import InputError, whole
-from sde_jax.likelihood.dequantize import Dequantizer, Quantization, UniformCell
+from sde_jax.likelihood.dequantize import Dequantizer
 from sde_jax.likelihood.divergence import Divergence
+from sde_jax.likelihood.encoding import Encoding
 from sde_jax.likelihood.flow import log_likelihood
 from sde_jax.ode import Method, Tolerance
 from sde_jax.sde import GaussianPath
@@ -18,7 +18,7 @@ from sde_jax.typing import Array, Denoiser, Key
 
 
 class BitsPerDim(NamedTuple):
-    """The bits per dimension of one image.
+    """The bits per dimension of one example.
 
     value: bits per dimension; standard_error: of the trace estimate, or of the bound's times, alone, in bits per
     dimension; evaluations: denoiser calls.
@@ -33,8 +33,8 @@ def bits_per_dim(
     key: Key,
     sde: GaussianPath,
     denoise: Denoiser,
-    image: Int[Array, "..."],
-    quantization: Quantization,
+    data: Num[Array, "..."],
+    encoding: Encoding,
     *,
     divergence: Divergence | None = None,
     tolerance: Tolerance | None = None,
@@ -43,38 +43,30 @@ def bits_per_dim(
     dequantizer: Dequantizer | None = None,
     bound: Callable[..., Any] | None = None,
 ) -> BitsPerDim:
-    """Return the bits per dimension of ONE image of integers: lift a batch with `jax.vmap`.
+    """Return the bits per dimension of ONE example: lift a batch with `jax.vmap`.
 
-    A draw of (-log2 p(x) + log2 q(u | image)) / n - log2(cell) with x at the fractions u of the image's cell, uniform
-    unless `dequantizer` says otherwise: its mean over draws bounds the bits per dimension of the discrete model from
-    above (Theis et al. 2016, eq. 10 ff.). n counts the image's numbers. log p is `log_likelihood`, or `bound`, such
+    Of whole numbers, encoded by a `Quantization`: a draw of (-log2 p(x) + log2 q(u | image)) / n - log2(cell) with x
+    at the fractions u of the image's cell, uniform unless `dequantizer` says otherwise: its mean over draws bounds the
+    bits per dimension of the discrete model from above (Theis et al. 2016, eq. 10 ff.). Of real numbers, encoded by a
+    `data.Scaling`: -log2 of the density in the data's own units, over n, which may be negative and is comparable
+    between models of the same data alone. n counts the example's numbers. log p is `log_likelihood`, or `bound`, such
     as `elbo`: a function (key, sde, denoise, x, start=start) whose result has value, standard_error and evaluations.
     Arguments and errors as in these; raises `InputError` for a divergence, tolerance or solver beside a bound.
     """
     if bound is not None and not (divergence is tolerance is solver is None):
         raise InputError("bits_per_dim: a bound solves no ODE: expected no divergence, tolerance or solver beside it")
-    (first, second), image = jax.random.split(key), _checked(image, quantization)
-    u, log_q = (dequantizer or UniformCell()).fractions(first, image)
-    x = quantization.place(image, u)
+    (first, second), data = jax.random.split(key), encoding.guarded(data)
+    if data.size == 0:
+        raise InputError(f"an image of shape {data.shape}: expected one or more numbers")
+    x, log_q = encoding.draw(first, data, dequantizer)
     if bound is None:
         settings: dict[str, Any] = {"divergence": divergence, "tolerance": tolerance, "solver": solver}
         result = log_likelihood(second, sde, denoise, x, start=start, **settings)
     else:
         result = bound(second, sde, denoise, x, start=start)
-    to_bits = 1 / (image.size * jnp.log(2.0))
-    return BitsPerDim(
-        (log_q - result.value) * to_bits - jnp.log2(quantization.cell),
-        result.standard_error * to_bits,
-        result.evaluations,
-    )
-
-
-def _checked(image: Int[Array, "..."], quantization: Quantization) -> Int[Array, "..."]:
-    image = quantization.checked(image)
-    if image.size == 0:
-        raise InputError(f"an image of shape {image.shape}: expected one or more numbers")
-    outside = ~jnp.all((image >= 0) & (image <= quantization.levels - 1))
-    return eqx.error_if(image, outside, f"an image with numbers that are no levels of {quantization}")
+    to_bits = 1 / (data.size * jnp.log(2.0))
+    bits = (log_q - result.value) * to_bits + encoding.log2_scale
+    return BitsPerDim(bits, result.standard_error * to_bits, result.evaluations)
 
 
 def importance_weighted(bits: Float[Array, " k"], size: int) -> Float[Array, ""]:

@@ -1,5 +1,6 @@
 """From integers to the continuum."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,6 +8,7 @@ from typing import Protocol
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import ArrayLike, Float, Int
 
@@ -36,6 +38,33 @@ class Quantization:
         """The width of one level's cell."""
         return (self.high - self.low) / self.levels
 
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the levels."""
+        return np.dtype(np.uint8 if self.levels <= 256 else np.int32)
+
+    @property
+    def log2_scale(self) -> float:
+        """The binary logarithm of the levels in one unit of x_0."""
+        return -math.log2(self.cell)
+
+    def draw(
+        self, key: Key, data: Int[ArrayLike, "..."], dequantizer: "Dequantizer | None" = None
+    ) -> tuple[Float[Array, "..."], Float[Array, ""]]:
+        """Draw x_0 in the cells of the data, uniformly unless told otherwise; return (x_0, log q of its fractions)."""
+        u, log_q = (dequantizer or UniformCell()).fractions(key, data)
+        return self.place(data, u), log_q
+
+    def values(self, x0: Float[Array, "..."]) -> Int[Array, "..."]:
+        """Return the levels that x_0 lie in, as `quantize`."""
+        return self.quantize(x0)
+
+    def guarded(self, data: Int[ArrayLike, "..."]) -> Int[Array, "..."]:
+        """Return the data as `checked`; raises, when the result is computed, for numbers that are no levels."""
+        data = self.checked(data)
+        outside = ~jnp.all((data >= 0) & (data <= self.levels - 1))
+        return eqx.error_if(data, outside, f"an image with numbers that are no levels of {self}")
+
     def place(self, image: Int[ArrayLike, "..."], u: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return the points at the fractions u of the cells of an image. Raises `InputError` as `checked` does."""
         return self.low + self.cell * (self.checked(image) + u)
@@ -55,7 +84,7 @@ class Quantization:
 
     def dequantize(self, key: Key, image: Int[ArrayLike, "..."]) -> Float[Array, "..."]:
         """Return a uniform draw from every number's cell (Theis et al. 2016; Song et al. 2021, appendix C)."""
-        return self.place(image, UniformCell().fractions(key, image)[0])
+        return self.draw(key, image)[0]
 
     def quantize(self, x: Float[Array, "..."]) -> Int[Array, "..."]:
         """Return the level whose cell each number lies in; what lies outside the interval goes to its ends.
@@ -65,7 +94,7 @@ class Quantization:
         x = jnp.asarray(x)
         x = eqx.error_if(x, jnp.any(jnp.isnan(x)), "quantize: x holds NaN: expected numbers")
         level = jnp.floor((x - self.low) / self.cell)
-        return jnp.clip(level, 0, self.levels - 1).astype(jnp.uint8 if self.levels <= 256 else jnp.int32)
+        return jnp.clip(level, 0, self.levels - 1).astype(self.dtype)
 
 
 class Dequantizer(Protocol):

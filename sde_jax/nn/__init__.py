@@ -17,8 +17,10 @@ from sde_jax.nn.compute import Rematerialization as Rematerialization
 from sde_jax.nn.condition import Channels as Channels
 from sde_jax.nn.condition import ClassLabel as ClassLabel
 from sde_jax.nn.condition import Condition as Condition
+from sde_jax.nn.condition import Facts as Facts
 from sde_jax.nn.condition import Unconditional as Unconditional
 from sde_jax.nn.condition import Vector as Vector
+from sde_jax.nn.conditions import Conditions as Conditions
 from sde_jax.nn.ddpm import DDPMNet as DDPMNet
 from sde_jax.nn.dit import DiT as DiT
 from sde_jax.nn.embeddings import Embedding as Embedding
@@ -28,12 +30,9 @@ from sde_jax.nn.forward import Forward as Forward
 from sde_jax.nn.functional import Apply as Apply
 from sde_jax.nn.functional import abstract as abstract
 from sde_jax.nn.functional import activations as activations
-from sde_jax.nn.functional import drawn as drawn
 from sde_jax.nn.functional import functional as functional
 from sde_jax.nn.functional import initialized as initialized
-from sde_jax.nn.functional import outline as outline
 from sde_jax.nn.functional import restored as restored
-from sde_jax.nn.functional import stateless as stateless
 from sde_jax.nn.interpolation import Bilinear as Bilinear
 from sde_jax.nn.interpolation import Interpolation as Interpolation
 from sde_jax.nn.interpolation import Nearest as Nearest

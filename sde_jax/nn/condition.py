@@ -1,7 +1,8 @@
 """What a network is conditioned on, and the null token that says: on nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from sde_jax.typing import Array
 
 
 class Conditioning(nnx.Module):
-    """How one network hears its condition; this one hears none.
+    """How one network hears its condition, a pytree of arrays; this one hears none.
 
     channels: how many `join` appends; embeds: whether `embed` adds anything. A condition of None is the null token,
     and so is the value `Condition.null`, which can be chosen within a compiled program: `jnp.where(dropped, null,
@@ -24,22 +25,34 @@ class Conditioning(nnx.Module):
     channels = 0
     embeds = False
 
-    def embed(self, condition: Array | None) -> Array | float:
+    def embed(self, condition: Any) -> Array | float:
         """Return what to add to the embedding of the noise label."""
         if condition is not None:
             raise InputError("a condition is given to a network without one: expected none, or another `condition`")
         return 0.0
 
-    def join(self, x: Array, condition: Array | None) -> Array:
+    def join(self, x: Array, condition: Any) -> Array:
         """Return x with the condition's channels appended."""
         return x
+
+
+Facts = Mapping[str, Array]
+"""What is known of an example, by name: `label` [] int32, -1 for none; `augmentation` [k], what was done to it; ..."""
 
 
 class Condition(Protocol):
     """The kind of a condition, as a run's configuration names it."""
 
-    def null(self, shape: tuple[int, ...]) -> np.ndarray:
+    def null(self, shape: tuple[int, ...]) -> Any:
         """Return the null token for examples of `shape`, whose shape and dtype are every condition's."""
+        ...
+
+    def hears(self) -> Mapping[str, "Condition"]:
+        """Return the kinds of condition that the facts of an example become, by the names of these."""
+        ...
+
+    def of(self, facts: Facts, shape: tuple[int, ...]) -> Any:
+        """Return the condition of an example of `shape`, null where its fact is not among `facts`."""
         ...
 
     def conditioning(self, shape: tuple[int, ...], features: int, *, rngs: nnx.Rngs) -> Conditioning:
@@ -69,6 +82,14 @@ class Unconditional:
         """Return an empty vector."""
         return np.zeros(0, np.float32)
 
+    def hears(self) -> Mapping[str, Condition]:
+        """Return nothing."""
+        return {}
+
+    def of(self, facts: Facts, shape: tuple[int, ...]) -> None:
+        """Return None, whatever is known."""
+        return None
+
     def conditioning(self, shape: tuple[int, ...], features: int, *, rngs: nnx.Rngs) -> Conditioning:
         """Return the part that hears nothing."""
         return Conditioning()
@@ -90,6 +111,15 @@ class ClassLabel:
     def null(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return the number after the last class."""
         return np.asarray(self.classes, np.int32)
+
+    def hears(self) -> Mapping[str, Condition]:
+        """Return itself as `label`."""
+        return {"label": self}
+
+    def of(self, facts: Facts, shape: tuple[int, ...]) -> Array:
+        """Return the label, the null token for -1."""
+        label = jnp.asarray(facts.get("label", -1), jnp.int32)
+        return jnp.where(label < 0, self.classes, label)
 
     def conditioning(self, shape: tuple[int, ...], features: int, *, rngs: nnx.Rngs) -> Conditioning:
         """Return the table of vectors."""
@@ -127,6 +157,14 @@ class Vector:
         """Return `size` times NaN."""
         return np.full(self.size, np.nan, np.float32)
 
+    def hears(self) -> Mapping[str, Condition]:
+        """Return itself as `augmentation`."""
+        return {"augmentation": self}
+
+    def of(self, facts: Facts, shape: tuple[int, ...]) -> Array:
+        """Return the numbers of the augmentation."""
+        return jnp.asarray(facts.get("augmentation", self.null(shape)))
+
     def conditioning(self, shape: tuple[int, ...], features: int, *, rngs: nnx.Rngs) -> Conditioning:
         """Return the linear map."""
         return _Linear(self, features, rngs)
@@ -162,6 +200,14 @@ class Channels:
     def null(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return an array of NaN."""
         return np.full((*shape[:-1], self.count), np.nan, np.float32)
+
+    def hears(self) -> Mapping[str, Condition]:
+        """Return itself as `channels`."""
+        return {"channels": self}
+
+    def of(self, facts: Facts, shape: tuple[int, ...]) -> Array:
+        """Return the channels."""
+        return jnp.asarray(facts.get("channels", self.null(shape)))
 
     def conditioning(self, shape: tuple[int, ...], features: int, *, rngs: nnx.Rngs) -> Conditioning:
         """Return the part that appends."""

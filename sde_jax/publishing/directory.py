@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def load(directory: str | os.PathLike[str]) -> Model:
     place = Path(directory).expanduser()
     config = _config(place)
     try:
-        record = Record.from_json({name: config[name] for name in ("experiment", "shape", "levels") if name in config})
+        record = Record.from_json({f.name: config[f.name] for f in fields(Record) if f.name in config})
         apply, like = nn.abstract(record.experiment.network, record.shape, record.experiment.compute)
     except InputError as error:
         raise InputError("\n".join(f"{place / CONFIG}: {line}" for line in str(error).splitlines())) from None

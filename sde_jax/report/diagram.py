@@ -1,4 +1,11 @@
-"""How every diagram of a report looks: its colours, its type, and its SVG document."""
+"""How every diagram of a report looks: its colours, its type, and its SVG document.
+
+Diagrams are pure functions from arrays to SVG documents, so that they stay sharp at any size. Every one takes a
+`theme` (LIGHT or DARK: its colours, on a transparent ground) and a `width` in CSS pixels, the width it is meant to be
+shown at: text is 13 pixels high there. Series differ by line style or mark as well as by colour, and the colours are
+after Okabe and Ito (2008), which colour-blind readers can tell apart. matplotlib's global state is as before after
+each call.
+"""
 
 import io
 import warnings
@@ -35,7 +42,15 @@ class LineLook(TypedDict):
     linewidth: float
 
 
+class MarkLook(TypedDict):
+    """What tells single points of one series from those of another."""
+
+    marker: str
+    markersize: float
+
+
 _LINE_STYLES = ("-", "--", "-.", ":")
+_MARKS = ("o", "s", "^", "D", "v", "P", "X")
 # Text stays text, so that the browser sets it in the reader's own system font.
 _PAGE_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _SETTINGS: dict[Any, object] = {
@@ -57,8 +72,20 @@ def line_look(theme: Theme, index: int) -> LineLook:
     }
 
 
-def svg(draw: Callable[[Axes], None], theme: Theme, width: int, legend: str = "") -> str:
-    """The SVG document of the axes that `draw` fills, `width` CSS pixels wide and 240 + width / 8 high.
+def mark(index: int) -> MarkLook:
+    """The mark of the series at this index; seven differ before one returns."""
+    return {"marker": _MARKS[index % len(_MARKS)], "markersize": 6.0}
+
+
+def printable(name: str) -> str:
+    """The name as XML and a legend can hold it."""
+    # XML cannot hold a control character, and matplotlib drops a label that begins with an underscore.
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+    return "\N{ZERO WIDTH SPACE}" + shown if shown.startswith("_") else shown
+
+
+def svg(draw: Callable[[Axes], None], theme: Theme, width: int, legend: str = "", height: float | None = None) -> str:
+    """The SVG document of the axes that `draw` fills, `width` CSS pixels wide and 240 + width / 8 high, or `height`.
 
     `legend` heads the names of the series, which are short then: twice as many stand in a row. Text is 13 pixels
     high, the ground transparent. matplotlib's settings, the user's own included, are set aside for the time of the
@@ -70,7 +97,7 @@ def svg(draw: Callable[[Axes], None], theme: Theme, width: int, legend: str = ""
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
         # At 72 dots an inch a point is a pixel.
-        figure = Figure(figsize=(width / 72, (240 + width / 8) / 72), dpi=72, layout="constrained")
+        figure = Figure(figsize=(width / 72, (height or 240 + width / 8) / 72), dpi=72, layout="constrained")
         axes = figure.subplots()
         draw(axes)
         _dress(figure, axes, theme, legend, columns=(2 if width > 600 else 1) * (2 if legend else 1))

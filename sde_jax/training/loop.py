@@ -161,12 +161,12 @@ def _placed(
     for count in calls:
         try:
             with events.spent("data"):
-                images = [next(batches)["image"] for _ in range(count)]
+                images = [next(batches)["data"] for _ in range(count)]
         except Exception as error:
             failure = error
             break
         batch = np.stack(images) if count > 1 else images[0]
-        waiting.append((count, place({"image": batch}, mesh, stacked=count > 1)))
+        waiting.append((count, place({"data": batch}, mesh, stacked=count > 1)))
         if len(waiting) > AHEAD:
             yield waiting.popleft()
     yield from waiting

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from sde_jax.likelihood import Quantization
+from sde_jax.likelihood import Encoding
 from sde_jax.nn import Apply
 from sde_jax.objective import Objective, matching_error
 from sde_jax.prediction import denoiser
@@ -57,7 +57,7 @@ class BatchLoss:
     apply: Apply
     sde: GaussianPath
     objective: Objective
-    quantization: Quantization
+    encoding: Encoding
     edges: np.ndarray = field(init=False)
 
     def __post_init__(self):
@@ -68,16 +68,16 @@ class BatchLoss:
         return self.measure(params, self.draw(key, batch))[0]
 
     def draw(self, key: Key, batch: Batch) -> Examples:
-        """Return the examples of a batch, [n, ...] grey levels at `image`, with their noise and times."""
+        """Return the examples of a batch, [n, ...] at `data`, with their noise and times."""
         first, second, third = jax.random.split(key, 3)
-        images = batch["image"]
-        x0, eps, dropout = jax.vmap(self._draw)(jax.random.split(first, len(images)), images)
+        data = batch["data"]
+        x0, eps, dropout = jax.vmap(self._draw)(jax.random.split(first, len(data)), data)
         x0, eps = self.objective.coupling.pair(third, x0, eps)
-        return Examples(x0, eps, self.objective.times.draw(second, len(images), self.sde), dropout)
+        return Examples(x0, eps, self.objective.times.draw(second, len(data), self.sde), dropout)
 
-    def _draw(self, key: Key, image: Array) -> tuple[Array, Array, Key]:
+    def _draw(self, key: Key, data: Array) -> tuple[Array, Array, Key]:
         noise, cell, dropout = jax.random.split(key, 3)
-        x0 = self.quantization.dequantize(cell, image)
+        x0, _ = self.encoding.draw(cell, data)
         return x0, self.sde.noise(noise, x0.shape, x0.dtype), dropout
 
     def measure(self, params: Params, examples: Examples) -> tuple[Float[Array, ""], Levels]:

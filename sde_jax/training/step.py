@@ -92,7 +92,7 @@ class _Step:
         gradient = jax.lax.with_sharding_constraint(gradient, sharded(gradient, self.mesh))
         norm = optax.tree.norm(gradient)
         healthy = state.health.judge(value, norm, self.on_anomaly.spike, self.on_anomaly.settled)
-        updated = self._updated(state, gradient, len(batch["image"]))
+        updated = self._updated(state, gradient, len(batch["data"]))
         kept = jax.tree.map(lambda new, old: jnp.where(healthy, new, old), updated, state)
         health = state.health.after(value, norm, healthy)
         after = replace(kept, step=state.step + 1, position=state.position + 1, health=health)

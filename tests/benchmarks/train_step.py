@@ -46,7 +46,7 @@ def main() -> None:
     start = TrainState.create(params, settings.optimizer.transformation(), settings.average)
     held = {"state": jax.device_put(start, replicated(mesh))}
     stream = batches(splits.train, batch_size=settings.batch_size, seed=experiment.seed)
-    batch = place({"image": next(stream)["image"]}, mesh)
+    batch = place({"data": next(stream)["data"]}, mesh)
     events = Events(lambda state, rows: None, lambda state: None)
     guard = Guard(Stop(), lambda position: np.zeros(0, int), lambda anomaly: None)
 
@@ -70,7 +70,7 @@ def main() -> None:
     print(
         f"bare step           {1e3 * seconds['bare']:.2f} ms, {rate:,.0f} images/s of batches of {settings.batch_size}"
     )
-    print(f"loop / bare step    {seconds['loop'] / seconds['bare']:.2f}")
+    print(f"loop / bare step    {seconds['loop'] / seconds['bare']:.3f}")
     print(f"pipeline / need     {seconds['bare'] / seconds['pipeline']:.2f}")
 
 

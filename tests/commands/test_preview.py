@@ -4,12 +4,11 @@ from PIL import Image
 
 from sde_jax import nn
 from sde_jax.commands import preview
+from sde_jax.commands.pictures import picture
 from sde_jax.commands.preview import Previews, last_previews
-from sde_jax.commands.sample import as_bytes
 from sde_jax.commands.workdir import Workdir
 from sde_jax.errors import InputError, RunError
 from sde_jax.experiment import Experiment, Training
-from sde_jax.report import image_grid
 from sde_jax.training import Books, Clock, Preview, data_mesh, read_books
 
 
@@ -24,7 +23,7 @@ def test_a_preview_is_the_samples_that_the_command_draws(run, state_of, sde_jax)
     seed = Workdir(run).read_record().experiment.seed
     sde_jax("sample", "--workdir", run, "--sampler=ode", "--num_samples=16", "--seed", seed).done()
     with np.load(run / "samples_ode.npz") as drawn:
-        expected = image_grid(as_bytes(drawn["samples"], 17))
+        expected = picture(Workdir(run).read_record(), drawn["samples"])
     np.testing.assert_array_equal(np.asarray(previews_of(run).draw(state_of(run))), np.asarray(expected))
 
 

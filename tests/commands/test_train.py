@@ -134,10 +134,10 @@ class Poisoned:
         return self
 
     def draw(self, key, batch):
-        return batch["image"]
+        return batch["data"]
 
     def measure(self, params, images):
-        bad = jnp.any(jnp.all(images == EPOCHS[self.image]["image"], axis=(1, 2, 3)))
+        bad = jnp.any(jnp.all(images == EPOCHS[self.image]["data"], axis=(1, 2, 3)))
         value = sum(jnp.mean(jnp.square(p)) for p in params["exit"].values())
         return jnp.where(bad, jnp.nan, 1.0) * value, Levels(jnp.zeros(8), jnp.zeros(8))
 

@@ -36,7 +36,7 @@ def scikit_learn_digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def rows(source) -> list[tuple[bytes, int]]:
-    return [(source[i]["image"].tobytes(), int(source[i]["label"])) for i in range(len(source))]
+    return [(source[i]["data"].tobytes(), int(source[i]["label"])) for i in range(len(source))]
 
 
 def test_the_two_splits_are_disjoint_and_together_all_the_digits_of_scikit_learn(root):
@@ -51,9 +51,9 @@ def test_the_two_splits_are_disjoint_and_together_all_the_digits_of_scikit_learn
 def test_the_split_is_the_documented_permutation(root):
     splits = Digits(str(root)).open()
     images = scikit_learn_digits()[0][np.random.RandomState(0).permutation(1797)]
-    np.testing.assert_array_equal(splits.train[0]["image"][..., 0], images[0])
-    np.testing.assert_array_equal(splits.train[1499]["image"][..., 0], images[1499])
-    np.testing.assert_array_equal(splits.held_out[0]["image"][..., 0], images[1500])
+    np.testing.assert_array_equal(splits.train[0]["data"][..., 0], images[0])
+    np.testing.assert_array_equal(splits.train[1499]["data"][..., 0], images[1499])
+    np.testing.assert_array_equal(splits.held_out[0]["data"][..., 0], images[1500])
 
 
 def test_the_digits_have_17_levels_10_classes_and_the_declared_shapes(root):
@@ -61,9 +61,9 @@ def test_the_digits_have_17_levels_10_classes_and_the_declared_shapes(root):
     assert (splits.shape, splits.levels) == ((8, 8, 1), 17)
     for source in (splits.train, splits.held_out):
         examples = [source[index] for index in range(len(source))]
-        assert {example["image"].shape for example in examples} == {(8, 8, 1)}
-        assert {str(example["image"].dtype) for example in examples} == {"uint8"}
-        images = np.stack([example["image"] for example in examples])
+        assert {example["data"].shape for example in examples} == {(8, 8, 1)}
+        assert {str(example["data"].dtype) for example in examples} == {"uint8"}
+        images = np.stack([example["data"] for example in examples])
         assert set(np.unique(images)) == set(range(17))
         assert {int(example["label"]) for example in examples} == set(range(10))
         assert [int(example["index"]) for example in examples] == list(range(len(source)))

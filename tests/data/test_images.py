@@ -69,7 +69,7 @@ def refusal(path: str, held_out_per_class: int = 1) -> str:
 
 def rows(source) -> list[tuple[bytes, int, int]]:
     examples = [source[index] for index in range(len(source))]
-    return [(one["image"].tobytes(), int(one["label"]), int(one["index"])) for one in examples]
+    return [(one["data"].tobytes(), int(one["label"]), int(one["index"])) for one in examples]
 
 
 both = pytest.mark.parametrize("kind", ["folder", "zip"])
@@ -135,7 +135,7 @@ def test_every_format_gives_what_pillow_decodes(tmp_path, kind, suffix, channels
     assert splits.shape == (256, 200, channels)
     for index in range(2):
         decoded = np.asarray(Image.open(io.BytesIO(files[f"{index}.{suffix}"])))
-        np.testing.assert_array_equal(splits.train[index]["image"], decoded.reshape(256, 200, channels))
+        np.testing.assert_array_equal(splits.train[index]["data"], decoded.reshape(256, 200, channels))
 
 
 def test_a_header_behind_long_metadata_is_found(tmp_path):
@@ -167,7 +167,7 @@ def test_threads_that_read_one_zip_read_what_one_thread_reads(tmp_path):
     for _ in range(50):
         batch = next(stream)
         for row, index in enumerate(batch["index"]):
-            assert batch["image"][row].tobytes() == expected[index][0]
+            assert batch["data"][row].tobytes() == expected[index][0]
 
 
 def test_a_missing_path_is_refused_by_name(tmp_path):
@@ -272,11 +272,13 @@ def animation() -> bytes:
 UNUSABLE = {
     "smaller": (encoded(PIXELS[0][:4]), "height, width and channels (4, 4, 3); expected (5, 4, 3)"),
     "grey": (encoded(PIXELS[0][..., 0]), "channels (5, 4, 1); expected (5, 4, 3)"),
-    "palette": (saved(Image.fromarray(PIXELS[0]).quantize()), "the mode P"),
+    "transparent palette": (saved(Image.fromarray(PIXELS[0]).quantize(), transparency=0), "the mode P and a transp"),
+    "transparent colour": (saved(Image.fromarray(PIXELS[0]), transparency=(1, 2, 3)), "the mode RGB and a transparent"),
+    "CMYK": (saved(Image.fromarray(PIXELS[0]).convert("CMYK"), "JPEG"), "the mode CMYK"),
     "alpha": (encoded(np.concatenate([PIXELS[0], PIXELS[0][..., :1]], -1)), "the mode RGBA"),
     "16-bit grey": (png(4, 5, 16, 0), "the mode I;16"),
     "16-bit RGB": (png(4, 5, 16, 2), "the mode RGB;16B"),
-    "1-bit": (png(4, 5, 1, 0), "the mode 1"),
+    "1-bit": (png(4, 5, 1, 0), "channels (5, 4, 1); expected (5, 4, 3)"),
     "animated": (animation(), "is animated"),
     "bomb": (png(60_000, 60_000, 8, 2), "cannot be read"),
     "empty": (b"", "cannot be read"),
@@ -415,4 +417,4 @@ def test_the_cifar_10_images_split_into_45000_and_5000_of_ten_equal_classes():
     assert [int(splits.train[index]["label"]) for index in range(0, 45_000, 4_500)] == list(range(10))
     assert [int(splits.train[index]["label"]) for index in range(4_499, 45_000, 4_500)] == list(range(10))
     assert [int(splits.held_out[index]["label"]) for index in range(0, 5_000, 500)] == list(range(10))
-    assert splits.train[44_999]["image"].std() > 0
+    assert splits.train[44_999]["data"].std() > 0

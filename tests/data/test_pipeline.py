@@ -63,14 +63,14 @@ def test_an_example_comes_with_its_own_image_and_label():
     for batch in take(8):
         for row, index in enumerate(batch["index"]):
             expected = examples[index]
-            np.testing.assert_array_equal(batch["image"][row], expected["image"])
+            np.testing.assert_array_equal(batch["data"][row], expected["data"])
             assert batch["label"][row] == expected["label"]
 
 
 def test_batches_have_the_declared_shapes_and_types():
     (batch,) = take(1)
     assert {name: (value.shape, str(value.dtype)) for name, value in batch.items()} == {
-        "image": ((6, 2, 3, 1), "uint8"),
+        "data": ((6, 2, 3, 1), "uint8"),
         "label": ((6,), "int32"),
         "index": ((6,), "int64"),
     }
@@ -94,7 +94,7 @@ def test_a_flip_mirrors_half_of_the_images_left_to_right_and_changes_nothing_els
     for a, b in zip(plain, flipped, strict=True):
         np.testing.assert_array_equal(a["index"], b["index"])
         np.testing.assert_array_equal(a["label"], b["label"])
-        for image, other in zip(a["image"], b["image"], strict=True):
+        for image, other in zip(a["data"], b["data"], strict=True):
             mirrored = np.array_equal(other, image[:, ::-1])
             assert mirrored or np.array_equal(other, image)
             count += mirrored
@@ -104,7 +104,7 @@ def test_a_flip_mirrors_half_of_the_images_left_to_right_and_changes_nothing_els
 
 def test_the_same_example_is_flipped_in_some_epochs_and_not_in_others():
     flips = [
-        np.array_equal(batch["image"][0], source(1)[0]["image"])
+        np.array_equal(batch["data"][0], source(1)[0]["data"])
         for batch in take(64, source=source(1), batch_size=1, flip=True)
     ]
     assert 0 < sum(flips) < 64
@@ -119,8 +119,8 @@ def test_the_stream_does_not_depend_on_the_number_of_threads(num_threads):
 def test_reading_in_order_gives_every_example_once_and_a_partial_last_batch(batch_size):
     read = list(in_order(source(), batch_size))
     np.testing.assert_array_equal(np.concatenate([batch["index"] for batch in read]), np.arange(EXAMPLES))
-    images = np.stack([source()[index]["image"] for index in range(EXAMPLES)])
-    np.testing.assert_array_equal(np.concatenate([batch["image"] for batch in read]), images)
+    images = np.stack([source()[index]["data"] for index in range(EXAMPLES)])
+    np.testing.assert_array_equal(np.concatenate([batch["data"] for batch in read]), images)
     sizes = [len(batch["index"]) for batch in read]
     assert all(size == batch_size for size in sizes[:-1])
     assert sizes[-1] == (EXAMPLES % batch_size or batch_size)

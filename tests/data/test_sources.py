@@ -15,10 +15,19 @@ def test_arrays_are_a_source_of_their_rows():
     source = Arrays(images, [4, 3, 2, 1, 0])
     assert len(source) == 5
     for index, example in enumerate(source[index] for index in range(5)):
-        np.testing.assert_array_equal(example["image"], images[index])
+        np.testing.assert_array_equal(example["data"], images[index])
         assert (example["label"], example["index"]) == (4 - index, index)
         assert (example["label"].dtype, example["index"].dtype) == (np.int32, np.int64)
         assert example["label"].shape == example["index"].shape == ()
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 2), (2, 3, 2, 5)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32])
+def test_examples_have_any_rank_and_keep_their_type(shape, dtype):
+    data = np.arange(2 * np.prod(shape)).reshape(2, *shape).astype(dtype)
+    example = Arrays(data)[1]
+    assert example["data"].dtype == dtype
+    np.testing.assert_array_equal(example["data"], data[1])
 
 
 def test_arrays_without_labels_have_the_label_minus_one():
@@ -34,16 +43,17 @@ def test_a_consumer_cannot_change_the_data():
     images = np.zeros((2, 1, 1, 1), np.uint8)
     source = Arrays(images)
     images[:] = 9
-    assert source[0]["image"].max() == 0
+    assert source[0]["data"].max() == 0
     with pytest.raises(ValueError, match="read-only"):
-        source[0]["image"][:] = 1
+        source[0]["data"][:] = 1
 
 
 @pytest.mark.parametrize(
     ("images", "labels"),
     [
-        (np.zeros((2, 1, 1), np.uint8), None),
-        (np.zeros((2, 1, 1, 1), np.float32), None),
+        (np.zeros(2, np.uint8), None),
+        (np.zeros((2, 1)), None),
+        (np.full((2, 1), np.nan, np.float32), None),
         (np.zeros((2, 1, 1, 1), np.uint8), [1]),
         (np.zeros((2, 1, 1, 1), np.uint8), [0.5, 1.0]),
     ],

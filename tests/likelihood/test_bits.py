@@ -8,6 +8,7 @@ import scipy.stats
 from jax.scipy.special import ndtr
 
 import sde_jax as sj
+from sde_jax.data import Scaling
 from sde_jax.likelihood import Bound, importance_weighted
 
 TOLERANCE = sj.Tolerance(rtol=1e-6, atol=1e-6)
@@ -232,6 +233,16 @@ def test_numbers_that_are_no_levels_have_no_bits(image):
 def test_what_is_no_number_is_not_quantised():
     with pytest.raises(RuntimeError, match="holds NaN"):
         jax.block_until_ready(sj.Quantization(4).quantize(jnp.array([0.0, jnp.nan])))
+
+
+def test_real_numbers_have_the_bits_of_their_density_in_their_own_units():
+    sde, mean, deviation = sj.VP(), jnp.array([100.0, -3.0]), jnp.array([8.0, 0.5])
+    scaling = Scaling((100.0, -3.0), (16.0, 0.25))
+    denoise = sj.exact.GaussianDenoiser(sde, jnp.zeros(2), jnp.diag((deviation / jnp.asarray(scaling.scale)) ** 2))
+    values, tolerance = jnp.array([107.0, -2.7]), sj.Tolerance(1e-7, 1e-7)
+    bits = sj.bits_per_dim(jax.random.key(0), sde, denoise, values, scaling, divergence=sj.Exact(), tolerance=tolerance)
+    expected = -jnp.sum(jax.scipy.stats.norm.logpdf(values, mean, deviation)) / (2 * jnp.log(2))
+    np.testing.assert_allclose(bits.value, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("levels", [2.5, True, "4"])

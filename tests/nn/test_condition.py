@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,7 +8,7 @@ import pytest
 from flax import nnx
 
 from sde_jax.errors import InputError
-from sde_jax.nn import MLP, Channels, ClassLabel, DiT, Vector, functional
+from sde_jax.nn import MLP, Channels, ClassLabel, Conditions, DiT, NCSNpp, Unconditional, Vector, functional
 
 SHAPE = (4, 4, 3)
 X = jax.random.normal(jax.random.key(1), SHAPE)
@@ -79,3 +82,77 @@ def test_a_condition_of_nothing_is_refused(kind):
     for wrong in (0, 1.5, "two", None):
         with pytest.raises(InputError, match=">= 1, a whole number"):
             kind(wrong)
+
+
+PARTS = {"label": ClassLabel(4), "augmentation": Vector(3), "mask": Channels(2)}
+TOGETHER = {name: GIVEN[part] for name, part in PARTS.items()}
+UNET = NCSNpp(features=4, channel_multipliers=(1,), blocks_per_level=1, attention_resolutions=())
+
+
+EVERYWHERE = [
+    pytest.param(NETWORKS["mlp"], id="mlp"),
+    pytest.param(NETWORKS["dit"], id="dit", marks=pytest.mark.slow),
+    pytest.param(lambda condition: replace(UNET, condition=condition), id="unet", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("make", EVERYWHERE)
+def test_of_several_conditions_each_is_heard_and_can_be_dropped_without_the_others(make):
+    kind = Conditions(PARTS)
+    apply, params = functional(make(kind).build(SHAPE, rngs=nnx.Rngs(0)))
+    params = jax.tree.map(lambda p: p + 0.1 * jax.random.normal(jax.random.key(p.size), p.shape), params)
+    run = jax.jit(jax.vmap(lambda c: apply(params, X, NOISE, condition=c)))
+    null = kind.null(SHAPE)
+    cases = [TOGETHER, null, *({**TOGETHER, name: null[name]} for name in PARTS)]
+    outputs = run(jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *cases))
+    assert np.isfinite(outputs).all()
+    assert len(np.unique(outputs.reshape(5, -1).round(4), axis=0)) == 5
+
+
+def test_what_several_add_is_the_sum_of_what_each_adds_and_what_is_not_given_is_null():
+    kind = Conditions(PARTS)
+    part: Any = kind.conditioning(SHAPE, 6, rngs=nnx.Rngs(0))
+    added = {name: inner.embed(TOGETHER[name]) for name, inner in part.parts.items()}
+    np.testing.assert_allclose(part.embed(TOGETHER), added["label"] + added["augmentation"], rtol=1e-6)
+    assert not np.allclose(added["label"], added["augmentation"])
+    np.testing.assert_array_equal(part.join(X, TOGETHER), part.parts["mask"].join(X, TOGETHER["mask"]))
+    null, some = kind.null(SHAPE), {"augmentation": TOGETHER["augmentation"], "mask": None}
+    for given, same in ((None, null), (some, {**null, "augmentation": some["augmentation"]})):
+        np.testing.assert_array_equal(part.embed(given), part.embed(same))
+        np.testing.assert_array_equal(part.join(X, given), part.join(X, same))
+    assert (part.channels, part.embeds) == (4, True)
+
+
+def test_facts_become_conditions_and_what_is_not_known_is_null():
+    facts = {"label": jnp.arange(-1, 3), "augmentation": jnp.ones((4, 3)), "other": jnp.ones(4)}
+    of = lambda kind: jax.vmap(lambda f: kind.of(f, SHAPE))(facts)  # noqa: E731
+    assert of(ClassLabel(3)).tolist() == [3, 0, 1, 2]
+    np.testing.assert_array_equal(of(Vector(3)), facts["augmentation"])
+    both = of(Conditions({"augmentation": Vector(3), "other": ClassLabel(2), "mask": Channels(1)}))
+    np.testing.assert_array_equal(both["augmentation"], facts["augmentation"])
+    np.testing.assert_array_equal(both["other"], np.ones(4))
+    assert np.isnan(both["mask"]).all()
+    assert both["mask"].shape == (4, 4, 4, 1)
+    assert ClassLabel(3).of({}, SHAPE) == 3
+    assert np.isnan(Vector(2).of({}, SHAPE)).all()
+    np.testing.assert_array_equal(Channels(3).of({"channels": X}, SHAPE), X)
+    assert Unconditional().of(facts, SHAPE) is None
+    assert [list(kind.hears()) for kind in (ClassLabel(3), Vector(1), Channels(1), Unconditional())] == [
+        ["label"],
+        ["augmentation"],
+        ["channels"],
+        [],
+    ]
+
+
+@pytest.mark.parametrize("parts", [{}, {"a": Unconditional()}, {"a": Conditions(PARTS)}, {"a": 3}], ids=str)
+def test_conditions_of_nothing_that_is_heard_are_refused(parts):
+    with pytest.raises(InputError, match="each by a name"):
+        Conditions(parts)
+
+
+@pytest.mark.parametrize("wrong", [jnp.asarray(2), {"lable": jnp.asarray(2)}, {"label": jnp.ones(2)}], ids=str)
+def test_what_is_no_mapping_of_the_conditions_is_refused(wrong):
+    apply, params = functional(MLP(width=8, depth=1, condition=Conditions(PARTS)).build(SHAPE, rngs=nnx.Rngs(0)))
+    with pytest.raises(InputError, match=r"expected a mapping of augmentation, label, mask|expected shape"):
+        apply(params, X, NOISE, condition=wrong)

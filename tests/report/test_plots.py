@@ -13,9 +13,12 @@ from sde_jax.report import (
     likelihood_histogram,
     loss_by_noise_level,
     losses_by_noise_level,
+    marginals,
+    scatter,
     training_curve,
 )
-from sde_jax.report.plots import _running_mean, block_means, mean_text
+from sde_jax.report.plots import _running_mean, block_means
+from sde_jax.report.values import value_text
 
 STEPS = np.arange(1, 101)
 LOSS = np.exp(-STEPS / 10)
@@ -109,7 +112,7 @@ def test_the_running_mean_keeps_a_constant_and_its_gaps():
 
 
 @pytest.mark.parametrize("blocks", [1, 7, 100])
-def testblock_means_leave_out_gaps_only(blocks):
+def test_block_means_leave_out_gaps_only(blocks):
     values = np.where(STEPS % 9 == 0, np.nan, LOSS)
     expected = [
         np.nanmean(block)
@@ -154,6 +157,8 @@ def test_the_histogram_states_the_mean_with_its_standard_error():
     given = likelihood_histogram(values, standard_error=0.2)
     assert f"model, mean {values.mean():.2f} ± 0.20" in texts(given)
     assert "baseline, mean 8" in texts(likelihood_histogram(values, baseline=8.0))
+    assert "variational bound, mean 3.50 ± 0.10" in texts(likelihood_histogram(values, bound=(3.5, 0.1)))
+    assert "variational bound, mean 3.5" in texts(likelihood_histogram(values, bound=(3.5, None)))
 
 
 @pytest.mark.parametrize("values", [[3.0], [3.0, 3.0], [1e6, 1e6 + 1e-9]])
@@ -162,8 +167,8 @@ def test_a_distribution_of_one_value_is_drawn(values):
 
 
 def test_a_mean_has_the_digits_that_its_error_supports():
-    values = np.array([3.14159])
-    assert [mean_text(values, error) for error in (0.0, 0.0123, 0.5, 12.0)] == [
+    assert [value_text(3.14159, error) for error in (None, 0.0, 0.0123, 0.5, 12.0)] == [
+        "3.142",
         "3.142",
         "3.142 ± 0.012",
         "3.14 ± 0.50",
@@ -203,6 +208,10 @@ def test_a_mean_has_the_digits_that_its_error_supports():
         lambda: likelihood_histogram(LOSS, [1, [2, 3]]),
         lambda: likelihood_histogram(LOSS, standard_error=-1.0),
         lambda: likelihood_histogram(LOSS, standard_error=np.nan),
+        lambda: likelihood_histogram(LOSS, bound=(np.nan, None)),
+        lambda: scatter(LOSS),
+        lambda: scatter(np.zeros((3, 2)), np.zeros((3, 3))),
+        lambda: marginals(LOSS, [np.nan], "x"),
     ],
 )
 def test_malformed_input_is_told_in_one_line(draw):

@@ -71,7 +71,7 @@ def counting(loss=lambda n: 1.0, interruption: Interruption | None = None, stop_
 
     def several(state: TrainState, batches):
         metrics = []
-        for _ in batches["image"]:
+        for _ in batches["data"]:
             state, reported = one(state, None)
             metrics.append(reported)
         return state, jax.tree.map(lambda *a: np.stack(a), *metrics)

@@ -46,10 +46,10 @@ def told(state, metrics):
     return flat((state.optimizer, metrics.loss, metrics.levels))
 
 def after_one(mesh, **settings):
-    return told(*step_of(mesh, **settings).one(laid_out(mesh), place({"image": images[0]}, mesh)))
+    return told(*step_of(mesh, **settings).one(laid_out(mesh), place({"data": images[0]}, mesh)))
 
 def program(mesh):
-    batch = place({"image": images[0]}, mesh)
+    batch = place({"data": images[0]}, mesh)
     compiled = step_of(mesh).one.lower(laid_out(mesh), batch).compile()
     lines = compiled.as_text().splitlines()
     results = [line.split(" all-reduce")[0] for line in lines if re.search(r" all-reduce(-start)?\\(", line)]
@@ -65,9 +65,9 @@ def program(mesh):
 def three_steps(mesh, several):
     step, state = step_of(mesh), laid_out(mesh)
     if several:
-        return flat(step.several(state, place({"image": images}, mesh, stacked=True))[0].params)
+        return flat(step.several(state, place({"data": images}, mesh, stacked=True))[0].params)
     for batch in images:
-        state, _ = step.one(state, place({"image": batch}, mesh))
+        state, _ = step.one(state, place({"data": batch}, mesh))
     return flat(state.params)
 
 assert jax.device_count() == 8

@@ -38,7 +38,7 @@ from sde_jax.training import (
 from sde_jax.typing import Array
 
 SHAPE, BATCH = (4, 4, 1), 16
-BATCHES = [{"image": np.random.default_rng(n).integers(0, 17, (BATCH, *SHAPE), np.uint8)} for n in range(4)]
+BATCHES = [{"data": np.random.default_rng(n).integers(0, 17, (BATCH, *SHAPE), np.uint8)} for n in range(4)]
 MESH = data_mesh()
 
 
@@ -46,7 +46,7 @@ class SmallLoss:
     """A small loss that, like the real one, draws: w x + b should be noise."""
 
     def draw(self, key, batch):
-        return batch["image"].astype(jnp.float32), jax.random.normal(key, batch["image"].shape)
+        return batch["data"].astype(jnp.float32), jax.random.normal(key, batch["data"].shape)
 
     def measure(self, params, examples):
         images, noise = examples
@@ -114,9 +114,9 @@ def careful(rule: OnAnomaly) -> TrainStep:
 
 
 def extreme(kind: int, n: int = 0) -> dict:
-    images = BATCHES[n]["image"].copy()
+    images = BATCHES[n]["data"].copy()
     images[0, 0, 0, 0] = kind
-    return place({"image": images}, MESH)
+    return place({"data": images}, MESH)
 
 
 @pytest.mark.parametrize("kind", [1, 2, 3], ids=["nan", "inf", "loss times 1000"])
@@ -152,7 +152,7 @@ def test_a_gradient_over_parts_of_a_batch_is_that_of_the_whole():
 def test_errors_by_noise_level_sum_to_all_of_them():
     silent = lambda params, x, label, key: jnp.zeros_like(x)  # noqa: E731
     loss = BatchLoss(silent, VP(), Objective(times=UniformLogSNR(1e-3)), Quantization(17))
-    examples = loss.draw(jax.random.key(0), {"image": jnp.zeros((4000, *SHAPE), jnp.uint8)})
+    examples = loss.draw(jax.random.key(0), {"data": jnp.zeros((4000, *SHAPE), jnp.uint8)})
     value, levels = loss.measure({}, examples)
     assert float(levels.counts.sum()) == 4000
     assert float(levels.sums.sum() / 4000) == pytest.approx(float(value), rel=1e-5)
@@ -202,7 +202,7 @@ def test_the_second_call_does_not_compile_again():
 
 def test_a_batch_is_split_by_example_and_everything_else_is_on_every_device():
     state, metrics = stepper(1).one(start(), place(BATCHES[0], MESH))
-    assert place(BATCHES[0], MESH)["image"].sharding == by_example(MESH)
+    assert place(BATCHES[0], MESH)["data"].sharding == by_example(MESH)
     for leaf in jax.tree.leaves((state, metrics)):
         assert leaf.sharding.is_equivalent_to(replicated(MESH), leaf.ndim)
 

@@ -49,7 +49,7 @@ class Distance:
     """The squared distance of a parameter from the images."""
 
     def draw(self, key, batch):
-        return batch["image"].astype(jnp.float32)
+        return batch["data"].astype(jnp.float32)
 
     def measure(self, params, examples):
         return jnp.mean((params["w"] - examples) ** 2), Levels(jnp.zeros(8), jnp.zeros(8))
@@ -58,7 +58,7 @@ class Distance:
 def steps(average: Average, state: TrainState, count: int) -> TrainState:
     step = make_step(state, Distance(), OPTIMIZER, average, 0, MESH).one
     for n in range(int(state.step), int(state.step) + count):
-        state, _ = step(state, place({"image": np.full((BATCH, 1), n, np.uint8)}, MESH))
+        state, _ = step(state, place({"data": np.full((BATCH, 1), n, np.uint8)}, MESH))
     return state
 
 
