@@ -1,5 +1,7 @@
 """Metrics: how far samples are from data, each a monoid over examples that streams and merges."""
 
+from sde_jax.metrics.energy_distance import Energy as Energy
+from sde_jax.metrics.energy_distance import energy as energy
 from sde_jax.metrics.features import Extractor as Extractor
 from sde_jax.metrics.features import Features as Features
 from sde_jax.metrics.features import Raw as Raw
@@ -8,6 +10,9 @@ from sde_jax.metrics.frechet import frechet_distance as frechet_distance
 from sde_jax.metrics.inception_score import InceptionScore as InceptionScore
 from sde_jax.metrics.kernel import Kernel as Kernel
 from sde_jax.metrics.kernel import kernel_distance as kernel_distance
+from sde_jax.metrics.memorisation import Memorisation as Memorisation
+from sde_jax.metrics.memorisation import Nearest as Nearest
+from sde_jax.metrics.memorisation import data_copying as data_copying
 from sde_jax.metrics.metric import Metric as Metric
 from sde_jax.metrics.metric import Result as Result
 from sde_jax.metrics.metric import State as State
@@ -21,5 +26,9 @@ from sde_jax.metrics.moments import read_gaussian as read_gaussian
 from sde_jax.metrics.moments import write_gaussian as write_gaussian
 from sde_jax.metrics.outputs import Outputs as Outputs
 from sde_jax.metrics.outputs import checked as checked
+from sde_jax.metrics.precision_recall import DensityCoverage as DensityCoverage
+from sde_jax.metrics.precision_recall import PrecisionRecall as PrecisionRecall
 from sde_jax.metrics.samples import Samples as Samples
 from sde_jax.metrics.scalar import mean_over_examples as mean_over_examples
+from sde_jax.metrics.sliced_wasserstein import SlicedWasserstein as SlicedWasserstein
+from sde_jax.metrics.sliced_wasserstein import wasserstein as wasserstein
