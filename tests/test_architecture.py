@@ -16,6 +16,7 @@ RANKS = [
     {"reverse", "ode"},
     {"sampling", "likelihood", "objective", "guidance"},
     {"training", "checkpoints"},
+    {"features"},
     {"report", "experiment"},
     {"testing", "recorded", "model", "paper"},
     {"certificate", "publishing"},

@@ -5,9 +5,12 @@ from sde_jax.checkpoints.edm import load_edm as load_edm
 from sde_jax.checkpoints.edm_architecture import edm_architecture as edm_architecture
 from sde_jax.checkpoints.files import read_checkpoint as read_checkpoint
 from sde_jax.checkpoints.flax_file import read_flax as read_flax
+from sde_jax.checkpoints.inception import InceptionWeights as InceptionWeights
+from sde_jax.checkpoints.inception import read_inception as read_inception
 from sde_jax.checkpoints.load import Weights as Weights
 from sde_jax.checkpoints.load import load_score_sde as load_score_sde
 from sde_jax.checkpoints.load import official_weights as official_weights
+from sde_jax.checkpoints.npz_file import read_npz as read_npz
 from sde_jax.checkpoints.safetensors_file import read_safetensors as read_safetensors
 from sde_jax.checkpoints.safetensors_file import write_safetensors as write_safetensors
 from sde_jax.checkpoints.score_sde import FlaxLayout as FlaxLayout

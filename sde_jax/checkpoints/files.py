@@ -6,6 +6,7 @@ from typing import Any
 from sde_jax.checkpoints import torch_file
 from sde_jax.checkpoints.contents import contents_of
 from sde_jax.checkpoints.flax_file import read_flax
+from sde_jax.checkpoints.npz_file import is_npz, read_npz
 from sde_jax.checkpoints.safetensors_file import read_safetensors
 from sde_jax.checkpoints.torch_file import read_torch
 from sde_jax.errors import InputError
@@ -15,13 +16,15 @@ PROTOCOLS = (b"\2", b"\3", b"\4", b"\5")
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Any:
-    """Return the containers and arrays of a file of PyTorch, of safetensors (the arrays alone) or of Flax.
+    """Return the containers and arrays of a file of PyTorch or Flax, or the arrays of one of safetensors or NumPy.
 
     The name of the file is not looked at. Raises `InputError` if it is none of these, or damaged.
     """
     content = contents_of(path)
     start = content[:16]
     length = int.from_bytes(start[:8], "little")
+    if is_npz(content):
+        return read_npz(path)
     if start.startswith((torch_file.ZIP, torch_file.LEGACY)):
         return read_torch(path)
     if start[8:9] == b"{" and length <= len(content) - 8:
@@ -37,6 +40,6 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Any:
     page = content[:256].lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml"))
     what = "a web page saved in place of a file" if page else f"of no known format (it begins with {start!r})"
     raise InputError(
-        f"{path} is {what}; expected a file of torch.save, safetensors or flax.serialization.to_bytes: "
+        f"{path} is {what}; expected a file of torch.save, safetensors, numpy.savez or flax.serialization.to_bytes: "
         "download it again, or save it anew in one of these"
     )

@@ -30,9 +30,12 @@ from sde_jax.nn.forward import Forward as Forward
 from sde_jax.nn.functional import Apply as Apply
 from sde_jax.nn.functional import abstract as abstract
 from sde_jax.nn.functional import activations as activations
+from sde_jax.nn.functional import drawn as drawn
 from sde_jax.nn.functional import functional as functional
 from sde_jax.nn.functional import initialized as initialized
+from sde_jax.nn.functional import outline as outline
 from sde_jax.nn.functional import restored as restored
+from sde_jax.nn.functional import stateless as stateless
 from sde_jax.nn.interpolation import Bilinear as Bilinear
 from sde_jax.nn.interpolation import Interpolation as Interpolation
 from sde_jax.nn.interpolation import Nearest as Nearest

@@ -1,6 +1,7 @@
 """The single seam between Flax and the rest: a module becomes a pure function and a pytree."""
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,34 @@ from sde_jax.typing import Array, Key, Params
 
 Apply = Callable[..., Array]
 """`apply(params, x, noise, *, condition=None, key=None)`: one example in, one of its shape out; a key is dropout's."""
+
+
+class Buildable(Protocol):
+    """What builds a module for examples of a shape: an `Architecture`, or one whose modules return something else."""
+
+    def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> nnx.Module:
+        """Return the module."""
+        ...
+
+
+def drawn(architecture: Buildable, shape: tuple[int, ...], seed: int) -> nnx.Module:
+    """Return a fresh module for examples of `shape`, its parameters a function of `seed`."""
+    return architecture.build(shape, rngs=nnx.Rngs(seed))
+
+
+def outline(architecture: Buildable, shape: tuple[int, ...]) -> nnx.Module:
+    """Return a module for examples of `shape` with shapes and dtypes in the place of parameters."""
+    return nnx.eval_shape(lambda: architecture.build(shape, rngs=nnx.Rngs(0)))
+
+
+def stateless(model: nnx.Module) -> tuple[Callable[..., Any], Params]:
+    """Split any module into `(call, params)`: call(params, *arguments) is what the module returns of the arguments."""
+    graph, params = nnx.split(model, nnx.Param)
+
+    def call(params: Params, *arguments: Any) -> Any:
+        return nnx.merge(graph, nnx.State(jax.tree.map(jnp.asarray, params)))(*arguments)  # type: ignore[arg-type]
+
+    return call, nnx.to_pure_dict(params)
 
 
 def functional(model: nnx.Module, compute: Compute | None = None) -> tuple[Apply, Params]:
@@ -77,15 +106,14 @@ def initialized(
     architecture: Architecture, shape: tuple[int, ...], seed: int, compute: Compute | None = None
 ) -> tuple[Apply, Params]:
     """Return `(apply, params)` of a fresh network for examples of `shape`; the parameters are a function of `seed`."""
-    return functional(architecture.build(shape, rngs=nnx.Rngs(seed)), compute)
+    return functional(drawn(architecture, shape, seed), compute)
 
 
 def abstract(
     architecture: Architecture, shape: tuple[int, ...], compute: Compute | None = None
 ) -> tuple[Apply, Params]:
     """Return `(apply, params)` with the parameters' shapes and dtypes only; nothing is computed or allocated."""
-    model = nnx.eval_shape(lambda: architecture.build(shape, rngs=nnx.Rngs(0)))
-    return functional(model, compute)
+    return functional(outline(architecture, shape), compute)
 
 
 def restored(architecture: Architecture, shape: tuple[int, ...], params: Params) -> nnx.Module:
@@ -95,8 +123,7 @@ def restored(architecture: Architecture, shape: tuple[int, ...], params: Params)
     index may be the number or its digits as text.
     Raises `InputError` where their names or shapes are not those of the network.
     """
-    model = nnx.eval_shape(lambda: architecture.build(shape, rngs=nnx.Rngs(0)))
-    graph, state = nnx.split(model, nnx.Param)
+    graph, state = nnx.split(outline(architecture, shape), nnx.Param)
     wanted = nnx.to_pure_dict(state)
     expected, found = _by_name(wanted), _by_name(params)
     differences = (
