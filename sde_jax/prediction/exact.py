@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike, Float
 
 from sde_jax.errors import InputError
+from sde_jax.prediction.histogram import HistogramDenoiser as HistogramDenoiser
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Time
 
