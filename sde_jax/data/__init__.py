@@ -15,6 +15,7 @@ from sde_jax.data.sources import Dataset as Dataset
 from sde_jax.data.sources import Source as Source
 from sde_jax.data.sources import Splits as Splits
 from sde_jax.data.table import Table as Table
+from sde_jax.data.tfrecord_images import TFRecordImages as TFRecordImages
 from sde_jax.data.toys import Checkerboard as Checkerboard
 from sde_jax.data.toys import GaussianRing as GaussianRing
 from sde_jax.data.toys import Moons as Moons

@@ -114,7 +114,8 @@ def test_images_that_cannot_be_used_are_left_out_counted_and_named(damaged, capl
     with caplog.at_level(logging.WARNING):
         splits = Images(damaged, 1, skip=3).open()
     assert (len(splits.train), len(splits.held_out)) == (4, 1)
-    assert [name in line for name, line in zip(("half.jpg", "other.png", "text.png"), splits.left_out, strict=True)]
+    names = ("half.jpg", "other.png", "text.png")
+    assert all(name in line for name, line in zip(names, splits.left_out, strict=True))
     assert "truncated" in splits.left_out[0]
     assert "left out 3 images" in caplog.text
     assert {splits.train[index]["data"].shape for index in range(4)} == {(40, 40, 3)}
