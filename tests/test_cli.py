@@ -4,7 +4,7 @@ import pytest
 
 from sde_jax import cli
 
-COMMANDS = ("train", "run", "sample", "likelihood", "report", "configs", "publish", "doctor")
+COMMANDS = ("train", "run", "sample", "likelihood", "report", "configs", "publish", "data", "doctor")
 
 
 def parse(*arguments: str):
@@ -83,6 +83,11 @@ def test_negative_numbers_and_empty_text_are_values():
         (["publish", "--workdir=w"], "required: --output"),
         (["publish", "--output=o"], "required: --workdir"),
         (["publish", "--workdir=w", "--output=o", "--push"], "--push: expected one argument"),
+        (["data"], "required: ACTION"),
+        (["data", "look"], "invalid choice: 'look'"),
+        (["data", "prepare", "x"], "required: --output"),
+        (["data", "prepare", "x", "--output=o", "--shards=0"], "--shards: '0': expected an integer from 1"),
+        (["data", "inspect", "x", "--shards=1"], "--shards=1: no such flag"),
         (["doctor", "--workdir=w"], "--workdir=w: no such flag of `sde-jax doctor`"),
         (["doctor", "--config.a=1"], "--config.a: `doctor` expects --config with it"),
         (["doctor", "--shape=8,8,3"], "--shape: `doctor` expects --config with it"),
@@ -94,6 +99,11 @@ def test_a_wrong_flag_is_refused_in_one_line(arguments, told, capsys):
     line = refused(capsys, *arguments)
     assert told in line
     assert "--help`" in line
+
+
+def test_settings_of_data_need_no_config():
+    flags = parse("data", "inspect", "images.zip", "--config.data.size=32", "--exact")
+    assert (flags.path, flags.config, flags.overrides, flags.exact) == ("images.zip", None, {"data.size": "32"}, True)
 
 
 def test_an_interrupt_ends_a_command_without_a_traceback(capsys, monkeypatch):

@@ -48,7 +48,7 @@ def _run(flags: argparse.Namespace) -> NoReturn:
 
 
 def _dispatch(flags: argparse.Namespace) -> int:
-    from sde_jax.commands import certify, configs, doctor, publish, report, settings
+    from sde_jax.commands import certify, configs, data, doctor, publish, report, settings
 
     if flags.command in ("train", "run"):
         return _train(flags)
@@ -64,6 +64,8 @@ def _dispatch(flags: argparse.Namespace) -> int:
         return 0
     if flags.command == "certify":
         return certify.run(flags.only, flags.recorded, flags.json)
+    if flags.command == "data":
+        return data.run(flags)
     if flags.config:
         costs = doctor.examine(settings.resolve(flags.config, flags.overrides), flags.shape)
         print(json.dumps(costs.to_json()) if flags.json else costs)

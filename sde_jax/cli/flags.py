@@ -23,7 +23,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if unknown:
         parser.error(f"{' '.join(unknown)}: no such flag of `{parser.prog} {flags.command}`")
     needy = [f"--config.{name}" for name in overrides] + ["--shape"] * (getattr(flags, "shape", None) is not None)
-    if needy and flags.command != "convert" and not getattr(flags, "config", None):
+    if needy and flags.command not in ("convert", "data") and not getattr(flags, "config", None):
         why = "takes its settings from the run's directory" if "workdir" in flags else "expects --config with it"
         parser.error(f"{needy[0]}: `{flags.command}` {why}")
     flags.overrides = overrides
@@ -150,6 +150,36 @@ def _configs(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _data(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, (purpose, add_flags) in DATA_ACTIONS.items():
+        action = commands.add_parser(name, help=purpose, description=purpose, epilog=EXIT_CODES, allow_abbrev=False)
+        where = "a folder or zip of images, an array (.npy, .npz), a table (.csv, .parquet), or prepared data"
+        action.add_argument("path", nargs="?", metavar="PATH", help=f"{where}; --config.data.name=value for settings")
+        action.add_argument("--config", help="in place of PATH, a config file whose data are meant")
+        add_flags(action)
+        _json(action)
+
+
+def _inspect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--exact", action="store_true", help="the exact largest distance, however long it takes")
+    parser.add_argument(
+        "--output", type=_path, help="picture and JSON to write, without ending; default data_inspected"
+    )
+
+
+def _prepare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", type=_path, required=True, help="the folder: new, empty, or of this preparation")
+    parser.add_argument("--shards", type=_count, help="files of the training split; default one for 128 MiB")
+    parser.add_argument("--size", type=_count, help="images of this height and width, as --config.data.size")
+
+
+DATA_ACTIONS = {
+    "inspect": ("what data are, what noise suits them, and whether anything is wrong", _inspect),
+    "prepare": ("convert data into array_record files, or go on with that", _prepare),
+}
+
+
 def _doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", help="a config file, with overrides as for train")
     _shape_of_images(parser)
@@ -167,6 +197,7 @@ COMMANDS = {
     "configs": ("list a folder's experiments, with what is published of them and what came out", _configs),
     "publish": ("write the model with its card as a directory that loads in one call; push it to the hub", _publish),
     "certify": ("measure every sampler's order, likelihoods and conversions against closed forms", _certify),
+    "data": ("look at data, or convert them into files that are read fast", _data),
     "doctor": ("print versions, devices and what is missing; with --config, what a train step costs here", _doctor),
 }
 

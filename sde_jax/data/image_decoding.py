@@ -98,7 +98,8 @@ def _failures_named(where: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        # Pillow names the buffer that it was given by its address.
+        reason = " ".join(str(error).split(" <_io")[0].split()) or type(error).__name__
         raise InputError(
             f"{where} cannot be read as a PNG, JPEG, WebP or BMP image ({reason}); replace or remove it"
         ) from error

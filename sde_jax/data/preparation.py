@@ -90,6 +90,7 @@ def _plan(splits: Splits, source: Mapping[str, Any], shards: int | None, existin
         levels=splits.levels,
         scaling=splits.scaling,
         classes=tuple(splits.classes),
+        left_out=tuple(splits.left_out),
         source=source,
         counts={"train": len(splits.train), "held_out": len(splits.held_out)},
         shard_examples=math.ceil(len(splits.train) / max(shards, 1)),

@@ -29,7 +29,8 @@ class Prepared:
         manifest = read_manifest(folder)
         _check_files(folder, manifest)
         train, held_out = (PreparedSource(folder, manifest, split) for split in ("train", "held_out"))
-        return Splits(train, held_out, manifest.shape, manifest.levels, manifest.scaling, manifest.classes)
+        facts = manifest.shape, manifest.levels, manifest.scaling, manifest.classes, manifest.left_out
+        return Splits(train, held_out, *facts)
 
 
 class PreparedSource:

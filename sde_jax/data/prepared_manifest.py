@@ -17,6 +17,7 @@ from sde_jax.errors import InputError
 MANIFEST = "manifest.json"
 FORMAT = "sde_jax prepared data, version 1"
 DType = Literal["uint8", "int32", "float32"]
+_PROGRESS = ("parts", "left_out")
 _AGAIN = "delete the folder and prepare the data again"
 
 
@@ -34,9 +35,10 @@ class Part:
 class Manifest:
     """What `manifest.json` says.
 
-    shape, dtype, levels, scaling, classes: as of `Splits`. source: what the data were made of, to be told from other
-    sources. counts: examples of each split. shard_examples: examples of a shard, the last of a split excepted. parts:
-    the shards of each split in order, None where one is not written yet. Raises InputError where these do not agree.
+    shape, dtype, levels, scaling, classes, left_out: as of `Splits`. source: what the data were made of, to be told
+    from other sources. counts: examples of each split. shard_examples: examples of a shard, the last of a split
+    excepted. parts: the shards of each split in order, None where one is not written yet. Raises InputError where
+    these do not agree.
     """
 
     shape: tuple[int, ...]
@@ -44,6 +46,7 @@ class Manifest:
     levels: int | None
     scaling: Scaling
     classes: tuple[str, ...]
+    left_out: tuple[str, ...]
     source: Mapping[str, Any]
     counts: Mapping[str, int]
     shard_examples: int
@@ -87,7 +90,7 @@ class Manifest:
         return replace(self, parts={**self.parts, split: (*parts[:shard], part, *parts[shard + 1 :])})
 
     def differences(self, other: "Manifest") -> list[str]:
-        """The names of what two preparations differ in, but for how far they are."""
+        """The names of what two preparations differ in, but for how far they are and the words of what is left out."""
         ours, theirs = _flat(self._plan()), _flat(other._plan())
         return sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
 
@@ -101,7 +104,7 @@ class Manifest:
         partial.replace(folder / MANIFEST)
 
     def _plan(self) -> dict[str, Any]:
-        return json.loads(json.dumps({name: value for name, value in asdict(self).items() if name != "parts"}))
+        return json.loads(json.dumps({name: value for name, value in asdict(self).items() if name not in _PROGRESS}))
 
 
 def read_manifest(folder: Path) -> Manifest:

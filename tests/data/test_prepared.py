@@ -55,7 +55,9 @@ def contents(folder: Path) -> dict[str, bytes]:
             labels=False,
             scaling=Scaling((0.5, 1 / 3), (2.0, 0.1)),
         ),
-        splits(np.zeros((3, 2, 2), np.uint8), np.ones((1, 2, 2), np.uint8), 2, classes=("a", "b", "c")),
+        splits(
+            np.zeros((3, 2, 2), np.uint8), np.ones((1, 2, 2), np.uint8), 2, classes=("a", "b", "c"), left_out=("x.png",)
+        ),
     ],
     ids=["images", "many levels", "real numbers", "named classes"],
 )
@@ -65,7 +67,7 @@ def test_prepared_data_are_the_source_bit_for_bit(source, shards, tmp_path):
     opened = Prepared(str(tmp_path)).open()
     for split in ("train", "held_out"):
         assert rows(getattr(opened, split)) == rows(getattr(source, split))
-    same = ("shape", "levels", "scaling", "classes")
+    same = ("shape", "levels", "scaling", "classes", "left_out")
     assert [getattr(opened, name) for name in same] == [getattr(source, name) for name in same]
     wanted = min(shards or 1, len(source.train))
     assert len(list(tmp_path.glob("train-*"))) == -(-len(source.train) // -(-len(source.train) // wanted))
