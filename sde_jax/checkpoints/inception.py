@@ -13,8 +13,8 @@ import numpy as np
 from sde_jax.checkpoints.files import read_checkpoint
 from sde_jax.checkpoints.tree import require_match
 from sde_jax.errors import InputError
-from sde_jax.nn import outline, stateless
-from sde_jax.nn.inception import SIZE, InceptionV3, Reading
+from sde_jax.nn import Reading, outline, stateless
+from sde_jax.nn.inception import SIZE, InceptionV3
 from sde_jax.typing import Array, Params
 
 PUBLISHED = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"

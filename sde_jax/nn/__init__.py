@@ -60,6 +60,7 @@ from sde_jax.nn.pyramid import OutputPyramid as OutputPyramid
 from sde_jax.nn.pyramid import OutputResidual as OutputResidual
 from sde_jax.nn.pyramid import OutputSkip as OutputSkip
 from sde_jax.nn.pyramid import Sum as Sum
+from sde_jax.nn.reading import Reading as Reading
 from sde_jax.nn.resample import FIR as FIR
 from sde_jax.nn.resample import Box as Box
 from sde_jax.nn.resample import Resampling as Resampling

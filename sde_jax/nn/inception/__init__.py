@@ -2,4 +2,3 @@
 
 from sde_jax.nn.inception.network import SIZE as SIZE
 from sde_jax.nn.inception.network import InceptionV3 as InceptionV3
-from sde_jax.nn.inception.network import Reading as Reading

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ from jaxtyping import Float
 from sde_jax.errors import InputError
 from sde_jax.nn.inception.layers import Chain, Conv, Fork
 from sde_jax.nn.inception.table import CLASSES, NETWORK
+from sde_jax.nn.reading import Reading
 from sde_jax.typing import Array
 
 SIZE = 299
@@ -20,13 +20,6 @@ SMALLEST = 75
 """Of fewer, some layer would leave nothing."""
 EXACT = jax.lax.Precision.HIGHEST
 """Else an accelerator rounds operands to 8 or 11 bits, and a distance between features depends on the machine."""
-
-
-class Reading(NamedTuple):
-    """What the network says of one image: `pool3`, the features, and the logits."""
-
-    features: Float[Array, "2048"]
-    logits: Float[Array, "1008"]
 
 
 @dataclass(frozen=True)
