@@ -10,4 +10,5 @@ from sde_jax.features.reader import Reader as Reader
 from sde_jax.features.resize import PillowBicubic as PillowBicubic
 from sde_jax.features.resize import Resize as Resize
 from sde_jax.features.resize import TF1Bilinear as TF1Bilinear
+from sde_jax.features.trained import Trained as Trained
 from sde_jax.metrics import Raw as Raw
