@@ -52,7 +52,7 @@ def _dispatch(flags: argparse.Namespace) -> int:
 
     if flags.command in ("train", "run"):
         return _train(flags)
-    if flags.command in ("sample", "likelihood", "average", "convert"):
+    if flags.command in ("sample", "likelihood", "average", "convert", "train-features"):
         return _show(_facts(flags), flags.json)
     if flags.command == "report":
         print(report.run(flags.workdir, flags.output))
@@ -87,7 +87,7 @@ def _train(flags: argparse.Namespace) -> int:
 
 def _facts(flags: argparse.Namespace) -> dict[str, Any]:
     """Run a command that returns numbers."""
-    from sde_jax.commands import average, convert, likelihood, sample
+    from sde_jax.commands import average, convert, likelihood, sample, train_features
 
     if flags.command == "sample":
         count, at_once = flags.num_samples, flags.batch_size
@@ -96,6 +96,9 @@ def _facts(flags: argparse.Namespace) -> dict[str, Any]:
         return likelihood.run(flags.workdir, flags.num_examples, flags.seed, average=flags.average)
     if flags.command == "average":
         return average.run(flags.workdir, flags.deviation, flags.output, flags.step)
+    if flags.command == "train-features":
+        data = train_features.dataset(flags.config, flags.overrides, flags.workdir)
+        return train_features.run(data, flags.output, flags.steps, flags.features, flags.seed)
     return convert.run(flags.checkpoint, flags.workdir, flags.config, flags.overrides, flags.shape)
 
 

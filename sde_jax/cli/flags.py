@@ -145,6 +145,17 @@ def _average(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _train_features(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("--config", help="a config file whose data to train on, with overrides as for train")
+    data.add_argument("--workdir", type=_path, help="a run's directory whose data to train on")
+    parser.add_argument("--output", type=_path, required=True, help="the directory to write; new, empty, or one before")
+    parser.add_argument("--steps", type=_count, default=1000, help="of 128 examples; default 1000")
+    parser.add_argument("--features", type=_count, default=128, help="their number; default 128")
+    parser.add_argument("--seed", type=_seed, default=0)
+    _json(parser)
+
+
 def _configs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--path", type=_path, default=Path("configs"), help="the folder; default configs")
     _json(parser)
@@ -194,6 +205,7 @@ COMMANDS = {
     "report": ("write one HTML page about a run", _report),
     "convert": ("make a run of weights of other projects, or of a published model", _convert),
     "average": ("make a run of an average of another length from a run's kept checkpoints", _average),
+    "train-features": ("train a classifier on a data set's labels, for features of evaluations", _train_features),
     "configs": ("list a folder's experiments, with what is published of them and what came out", _configs),
     "publish": ("write the model with its card as a directory that loads in one call; push it to the hub", _publish),
     "certify": ("measure every sampler's order, likelihoods and conversions against closed forms", _certify),
