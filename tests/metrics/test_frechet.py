@@ -94,7 +94,7 @@ def replicates(metric, d, n, count):
     return [metric.result(state_of(metric, draw()), data) for _ in range(count)], frechet_distance(model, data)
 
 
-@pytest.mark.parametrize(("d", "n", "left"), [(8, 400, 0.02), (24, 600, 0.05)])
+@pytest.mark.parametrize(("d", "n", "left"), [(8, 400, 0.02), (48, 800, 0.05)])
 def test_extrapolation_to_infinity_takes_the_bias_of_few_samples_away(d, n, left):
     results, truth = replicates(Frechet(8), d, n, 40)
     plain, infinity = (
@@ -123,6 +123,23 @@ def test_two_blocks_extrapolate_as_richardson_did():
     assert result.standard_error == pytest.approx(difference / 2)
     assert halves[0].details == {}
     assert halves[0].standard_error is None
+
+
+def test_four_blocks_are_fitted_by_weighted_least_squares():
+    x = np.random.default_rng(0).normal(size=(120, 3)).astype(np.float32)
+    data = centred(2 * np.eye(3))
+    one = lambda rows: Frechet(1).result(state_of(Frechet(1), x[rows]), data).value  # noqa: E731
+    index, result = np.arange(120) % 4, Frechet(4).result(state_of(Frechet(4), x), data)
+    blocks = [one(index == block) for block in range(4)]
+    values = np.array([np.mean(blocks), (one(index < 2) + one(index >= 2)) / 2, one(index < 4)])
+    weights, rates = np.array([1, 2, 4]) / 4, 1 / np.array([30, 60, 120])
+    rows = np.stack([weights, weights * rates], 1)
+    (infinity, _), (left,), *_ = np.linalg.lstsq(rows, weights * values)
+    assert result.details == {
+        "frechet_infinity": pytest.approx(infinity),
+        "frechet_infinity_fit_error": pytest.approx(np.sqrt(left)),
+    }
+    assert result.standard_error == pytest.approx(np.std(blocks, ddof=1) / 2)
 
 
 def test_fewer_examples_than_features_are_told_with_the_result():
