@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy import stats
 
 from sde_jax.errors import InputError, whole
 from sde_jax.metrics.metric import Result
 from sde_jax.metrics.moments import Gaussian, Moments, gaussian, merged, moments, no_moments
 from sde_jax.metrics.outputs import Outputs, checked
+from sde_jax.metrics.parts import mean_of
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
@@ -80,8 +80,8 @@ class Frechet:
             groups = [merged(*blocks[i : i + g]) for i in range(0, self.blocks, g)]
             if any(group.examples < 2 for group in groups):
                 continue
-            distances = [_distance(gaussian(group), data, root) for group in groups]
-            error = float(stats.sem(distances)) if g == 1 else error
+            distances = np.array([_distance(gaussian(group), data, root) for group in groups])
+            error = mean_of(distances).standard_error if g == 1 else error
             if all(group.examples > 2 * data.mean.size for group in groups):
                 rates.append(np.mean([1 / group.examples for group in groups]))
                 values.append(np.mean(distances))

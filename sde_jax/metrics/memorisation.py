@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from sde_jax.errors import InputError
 from sde_jax.metrics.distances import nearest
@@ -81,6 +80,6 @@ def data_copying(generated: np.ndarray, held_out: np.ndarray) -> float:
         raise InputError(
             f"distances of shapes {x.shape} and {y.shape}; expected finite numbers [n] and [m], one or more"
         )
-    n, m = len(x), len(y)
-    above = stats.rankdata(np.concatenate([x, y]))[:n].sum() - n * (n + 1) / 2
+    n, m, y = len(x), len(y), np.sort(y)
+    above = (np.searchsorted(y, x, "left") + np.searchsorted(y, x, "right")).sum() / 2
     return float((above - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12))

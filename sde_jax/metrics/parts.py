@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 
 class Mean(NamedTuple):
@@ -20,7 +20,7 @@ class Mean(NamedTuple):
 
 
 def mean_of(values: np.ndarray, independent: int | None = None) -> Mean:
-    """Return the mean of estimates, with Student's t for the interval.
+    """Return the mean of estimates, its error and interval.
 
     Where parts overlap, `independent` says how many do not; the error is that of a mean of so many, which is too large
     rather than too small.
@@ -29,8 +29,13 @@ def mean_of(values: np.ndarray, independent: int | None = None) -> Mean:
     if parts < 2:
         return Mean(value, None, None)
     error = float(np.std(values, ddof=1) / np.sqrt(parts))
-    reach = float(stats.t.ppf(0.975, parts - 1)) * error
-    return Mean(value, error, (value - reach, value + reach))
+    return Mean(value, error, interval(value, error, parts - 1))
+
+
+def interval(value: float, error: float, freedom: int) -> tuple[float, float]:
+    """Return what holds the true value with probability 95%, by Student's t with `freedom` degrees of freedom."""
+    reach = float(stdtrit(freedom, 0.975)) * error
+    return value - reach, value + reach
 
 
 def folds(x: np.ndarray, y: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:

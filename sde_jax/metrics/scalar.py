@@ -1,11 +1,11 @@
 """The mean of one number an example, such as a loss or bits per dimension."""
 
 import numpy as np
-from scipy import stats
 
 from sde_jax.errors import InputError
 from sde_jax.metrics.metric import Result
 from sde_jax.metrics.moments import Moments, gaussian
+from sde_jax.metrics.parts import interval
 
 
 def mean_over_examples(numbers: Moments) -> Result:
@@ -29,5 +29,4 @@ def mean_over_examples(numbers: Moments) -> Result:
     if passes > 1:
         noise = (np.trace(covariance) - passes * covariance.mean()) / (passes - 1)
         details["pass_standard_error"] = float(np.sqrt(max(noise, 0.0) / (n * passes)))
-    reach = float(stats.t.ppf(0.975, n - 1)) * error
-    return Result(value, error, (value - reach, value + reach), n, None, details)
+    return Result(value, error, interval(value, error, n - 1), n, None, details)

@@ -55,6 +55,8 @@ def test_data_copying_is_the_z_score_of_mann_and_whitney():
         x, y = RANDOM.normal(size=50) + shift, RANDOM.normal(size=80)
         test = scipy.stats.mannwhitneyu(x, y, alternative="less", method="asymptotic", use_continuity=False)
         assert data_copying(x, y) == pytest.approx(scipy.stats.norm.ppf(test.pvalue), rel=1e-9)
+    rounded = np.round(RANDOM.normal(size=50))  # ties count by half
+    assert data_copying(rounded, rounded) == 0
 
 
 def test_data_copying_tells_copies_from_fresh_samples_and_from_strangers():
