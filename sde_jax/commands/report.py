@@ -2,19 +2,20 @@
 
 import os
 import platform
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from sde_jax.commands import progress
+from sde_jax.commands.outcome import Outcome
 from sde_jax.commands.pictures import as_bytes
 from sde_jax.commands.preview import last_previews
 from sde_jax.commands.workdir import Workdir
-from sde_jax.report import Report, render
-from sde_jax.training import read_account, read_books, read_history
+from sde_jax.report import Report, evaluation_summary, render
+from sde_jax.training import read_account, read_books
 from sde_jax.version import __version__
 
 SUMMARY = {
@@ -38,35 +39,41 @@ PRIVATE = ("function_evaluations", "num_examples", "seed", "seconds", "settings"
 
 def run(directory: Path, output: Path | None = None) -> Path:
     """Write `report.html` of a run's directory (or `output`) from what the other commands left; return its path."""
-    workdir = Workdir(directory)
-    record = workdir.read_record()
-    files = {name: directory / f"samples_{name}.npz" for name in record.experiment.samplers}
-    samples = {name: np.load(file) for name, file in files.items() if file.exists()}
-    likelihood = np.load(directory / "likelihood.npz") if (directory / "likelihood.npz").exists() else None
-    baseline = np.load(directory / "baseline.npz") if (directory / "baseline.npz").exists() else None
-    rows, history, account = read_books(directory), read_history(directory), read_account(directory)
-    pictures = samples if record.is_image else {}
-    film = next(iter(pictures.values()), None)
-    report = Report(
-        title=directory.absolute().name,
-        summary=summary(results(workdir)),
+    outcome = Outcome(Workdir(directory))
+    page = render(contents(outcome))
+    target = output or directory / "report.html"
+    return outcome.workdir.write(str(target.absolute()), lambda file: file.write_text(page, encoding="utf-8"))
+
+
+def contents(outcome: Outcome) -> Report:
+    """Return what there is to tell about a run."""
+    workdir, record, likelihood = outcome.workdir, outcome.record, outcome.likelihood
+    evaluations = [asdict(row) for row in outcome.evaluation.rows]
+    film = next(iter(outcome.samples.values()), None) if record.is_image else None
+    return Report(
+        title=outcome.name,
+        summary=[*summary(results(workdir)), *evaluation_summary(evaluations)],
         config=record.experiment.to_json(),
-        curve=progress.curve(rows),
-        level_losses=progress.level_losses(rows, record.experiment.sde),
-        time=progress.times(account),
-        progress=progress.progress(rows, history, account),
+        curve=progress.curve(outcome.rows),
+        level_losses=progress.level_losses(outcome.rows, record.experiment.sde),
+        time=progress.times(outcome.account),
+        progress=progress.progress(outcome.rows, outcome.history, outcome.account),
         previews={f"step {step:,}": picture for step, picture in last_previews(workdir, PREVIEWS).items()},
         noise_levels=(likelihood["log_snr"], likelihood["noise_level_loss"]) if likelihood else None,
-        grids={f"sampler {name}": as_bytes(a["samples"], record) for name, a in pictures.items()},
+        grids={f"sampler {name}": images for name, images in outcome.grids.items()},
+        points={f"sampler {name}": pair for name, pair in outcome.points.items()},
+        columns=outcome.columns,
         trajectory=as_bytes(film["trajectory"], record) if film else None,
         trajectory_times=film["trajectory_times"] if film else None,
-        bits_per_dim=likelihood["bits_per_dim"] if likelihood else None,
-        baseline_bits_per_dim=baseline["bits_per_dim"] if baseline else None,
+        bits_per_dim=likelihood.get("bits_per_dim"),
+        passes=outcome.scores.get("passes") if likelihood else None,
+        bound_bits_per_dim=outcome.bound if likelihood else None,
+        baseline_bits_per_dim=outcome.baseline.get("bits_per_dim") if likelihood else None,
+        evaluations=evaluations,
+        neighbours=outcome.neighbours,
+        memorisation=outcome.memorisation,
         environment=environment(),
     )
-    page = render(report)
-    target = output or directory / "report.html"
-    return workdir.write(str(target.absolute()), lambda file: file.write_text(page, encoding="utf-8"))
 
 
 def results(workdir: Workdir) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from sde_jax.report.contents import Report as Report
 from sde_jax.report.diagram import DARK as DARK
 from sde_jax.report.diagram import LIGHT as LIGHT
 from sde_jax.report.diagram import Theme as Theme
+from sde_jax.report.evaluation_sections import evaluation_summary as evaluation_summary
 from sde_jax.report.grid import image_grid as image_grid
 from sde_jax.report.histogram import likelihood_histogram as likelihood_histogram
 from sde_jax.report.html import render as render

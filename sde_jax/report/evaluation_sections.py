@@ -1,7 +1,7 @@
 """What a page shows of evaluations: each metric over checkpoints, against its price, and as a table."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,22 @@ def evaluation_blocks(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, objec
     warnings, to which the table's rows refer by number), `diagrams`, and the table's `head` and `body`.
     """
     return [_block(group) for group in by_basis(findings(rows))]
+
+
+def evaluation_summary(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """The values of the newest checkpoint as rows of `Report.summary`: of a sampler's several, that of most calls."""
+    found = [one for one in findings(rows) if one.value is not None]
+    newest = max((one.checkpoint_step for one in found), default=0)
+    last = {}
+    for one in sorted(found, key=lambda one: one.evaluations or 0):
+        if one.checkpoint_step == newest and one.sampler:
+            last[(one.metric, one.sampler)] = one
+    return [(f"{metric_name(one.metric)}, {one.sampler}", finding_text(one), _explained(one)) for one in last.values()]
+
+
+def _explained(one: Finding) -> str:
+    calls = f", {count_text(one.evaluations)} calls a sample" if one.evaluations else ""
+    return f"{one.samples:,} samples{calls}{'; ' + NOT_COMPARABLE if one.comparable is False else ''}"
 
 
 def metric_diagrams(metric: str, checkpoints: Mapping[str, Measured], calls: Mapping[str, Measured]) -> list[dict]:

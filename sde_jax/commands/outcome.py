@@ -1,0 +1,175 @@
+"""What the other commands left in a run's directory, for the pages about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from sde_jax.commands.evaluate import results
+from sde_jax.commands.pictures import as_bytes
+from sde_jax.commands.workdir import Workdir
+from sde_jax.data import in_order
+from sde_jax.errors import InputError
+from sde_jax.model import Record
+from sde_jax.training import Account, read_account, read_books, read_history
+
+SHOWN = 100
+"""Images in a grid, at most."""
+POINTS = 2000
+"""Held-out examples beside samples that are no images, at most."""
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run's directory, to be read; every part is read when first asked for, and is empty or None where there is none.
+
+    Raises `InputError` where there is no run, or a file is damaged.
+    """
+
+    workdir: Workdir
+
+    @property
+    def name(self) -> str:
+        """The directory's."""
+        return self.workdir.path.absolute().name
+
+    @cached_property
+    def record(self) -> Record:
+        """The run's."""
+        return self.workdir.read_record()
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """What was logged."""
+        return read_books(self.workdir.path)
+
+    @cached_property
+    def history(self) -> list[dict[str, Any]]:
+        """When the run started, stopped and went back."""
+        return read_history(self.workdir.path)
+
+    @cached_property
+    def account(self) -> Account:
+        """Where its time went."""
+        return read_account(self.workdir.path)
+
+    @cached_property
+    def likelihood(self) -> Arrays:
+        """What `likelihood` scored: bits per dimension of every example, and the loss by noise level."""
+        return self._arrays("likelihood.npz")
+
+    @cached_property
+    def scores(self) -> dict[str, Any]:
+        """What `likelihood.json` says."""
+        return self.workdir.read_json("likelihood.json") or {}
+
+    @property
+    def bits(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Bits per dimension of held-out examples and their indices, of `likelihood`, else of the newest evaluation."""
+        if self.likelihood:
+            return self.likelihood["bits_per_dim"], np.arange(len(self.likelihood["bits_per_dim"]))
+        files = [file for file in self.evaluation.files if file.part == "likelihood"]
+        for file in sorted(files, key=lambda file: file.checkpoint_step, reverse=True):
+            arrays = self._arrays(file.path)
+            if arrays:
+                return arrays["bits_per_dim"], arrays["index"]
+        return None, None
+
+    @property
+    def bound(self) -> tuple[float, float | None] | None:
+        """The mean of the variational bound and its standard error, where it was asked for."""
+        if "elbo_bits_per_dim" not in self.scores:
+            return None
+        return self.scores["elbo_bits_per_dim"], self.scores.get("elbo_bits_per_dim_standard_error")
+
+    @cached_property
+    def baseline(self) -> Arrays:
+        """Bits per dimension of the baseline."""
+        return self._arrays("baseline.npz")
+
+    @cached_property
+    def evaluation(self) -> results.Results:
+        """What `evaluate` found."""
+        return results.read(self.workdir) or results.Results()
+
+    @cached_property
+    def samples(self) -> dict[str, Arrays]:
+        """Of every sampler that has drawn some: `samples` [n, ...] in the data's own units, and its film."""
+        drawn = {name: self._arrays(f"samples_{name}.npz") for name in self.record.experiment.samplers}
+        return {name: arrays for name, arrays in drawn.items() if arrays}
+
+    @property
+    def grids(self) -> dict[str, np.ndarray]:
+        """By sampler, the first samples as uint8 images; none where examples are no images."""
+        drawn = self.samples if self.record.is_image else {}
+        return {name: as_bytes(arrays["samples"][:SHOWN], self.record) for name, arrays in drawn.items()}
+
+    @property
+    def points(self) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+        """By sampler, samples and held-out examples [n, d]; none where examples are no vectors.
+
+        The held-out ones are read from the data themselves, and are None where these are not here.
+        """
+        drawn = self.samples if len(self.record.shape) == 1 else {}
+        held_out = self._held_out() if drawn else None
+        return {name: (arrays["samples"], held_out) for name, arrays in drawn.items()}
+
+    @property
+    def neighbours(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Samples, the training images nearest to each, and their distances, of the newest checkpoint evaluated."""
+        files = [file for file in self.evaluation.files if file.part == "samples"] if self.record.is_image else []
+        for file in sorted(files, key=lambda file: (file.checkpoint_step, file.steps or 0), reverse=True):
+            arrays = self._arrays(file.path)
+            if arrays and arrays["neighbours"].size:
+                nearest = as_bytes(arrays["neighbours"], self.record)
+                samples = as_bytes(arrays["samples"][: len(nearest)], self.record)
+                return samples, nearest, arrays["neighbour_distance"]
+        return None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the numbers of an example, where the config says them."""
+        names = tuple(getattr(self.record.experiment.data, "columns", ()))
+        return names if (len(names),) == self.record.shape else ()
+
+    @property
+    def memorisation(self) -> list[str]:
+        """What the newest evaluations say of copies of training examples, a sentence for each sampler."""
+        found = [row for row in self.evaluation.rows if row.settings.get("metric", {}).get("type") == "Memorisation"]
+        newest = max((row.checkpoint_step for row in found), default=0)
+        return [_copies(row) for row in found if row.checkpoint_step == newest and row.value is not None]
+
+    def _held_out(self) -> np.ndarray | None:
+        try:
+            source = self.record.experiment.data.open().held_out
+        except InputError:
+            return None
+        return np.asarray(next(iter(in_order(source, POINTS)))["data"]) if len(source) else None
+
+    def _arrays(self, name: str) -> Arrays:
+        path: Path = self.workdir.path / name
+        try:
+            if not path.exists():
+                return {}
+            with path.open("rb") as file, np.load(file) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, BadZipFile) as error:
+            raise InputError(f"{path}: damaged ({error}); remove it") from error
+
+
+def _copies(row: results.Row) -> str:
+    error = "" if row.standard_error is None else f" ± {100 * row.standard_error:.2g}"
+    ratio = (
+        "" if "median_ratio" not in row.details else f"; the median of that ratio is {row.details['median_ratio']:.3g}"
+    )
+    return (
+        f"Sampler {row.sampler}, checkpoint {row.checkpoint_step:,}: {100 * (row.value or 0):.3g}{error}% of "
+        f"{row.samples:,} samples are copies, as the metric counts them: their nearest training example is nearer than "
+        f"{row.settings['metric']['threshold']:.3g} of the distance to the second nearest{ratio}."
+    )
