@@ -48,7 +48,7 @@ def _run(flags: argparse.Namespace) -> NoReturn:
 
 
 def _dispatch(flags: argparse.Namespace) -> int:
-    from sde_jax.commands import certify, configs, data, doctor, publish, report, settings
+    from sde_jax.commands import certify, compare, configs, data, doctor, publish, report, settings
 
     if flags.command in ("train", "run"):
         return _train(flags)
@@ -56,6 +56,9 @@ def _dispatch(flags: argparse.Namespace) -> int:
         return _show(_facts(flags), flags.json)
     if flags.command == "report":
         print(report.run(flags.workdir, flags.output))
+        return 0
+    if flags.command == "compare":
+        print(compare.run(flags.runs, flags.output))
         return 0
     if flags.command == "configs":
         return configs.run(flags.path, flags.json)

@@ -109,6 +109,12 @@ def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=_path, help="default WORKDIR/report.html")
 
 
+def _compare(parser: argparse.ArgumentParser) -> None:
+    purpose = "directories of runs, two or more; the others are compared with the first"
+    parser.add_argument("runs", type=_path, nargs="+", metavar="RUN", help=purpose)
+    parser.add_argument("--output", type=_path, default=Path("compare.html"), help="default compare.html")
+
+
 def _publish(parser: argparse.ArgumentParser) -> None:
     _workdir(parser)
     parser.add_argument("--output", type=_path, required=True, help="a directory: new, empty, or one published before")
@@ -203,6 +209,7 @@ COMMANDS = {
     "sample": ("draw samples: a picture, arrays and numbers", _sample),
     "likelihood": ("score held-out data in bits per dimension", _likelihood),
     "report": ("write one HTML page about a run", _report),
+    "compare": ("write one HTML page about several runs: numbers, differences, curves, samples", _compare),
     "convert": ("make a run of weights of other projects, or of a published model", _convert),
     "average": ("make a run of an average of another length from a run's kept checkpoints", _average),
     "train-features": ("train a classifier on a data set's labels, for features of evaluations", _train_features),

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,9 +178,22 @@ def failures_reported() -> Iterator[None]:
         raise RunError(said.group().strip()) from None
 
 
-def differences(there: Any, here: Any, where: str = "") -> list[str]:
+def differences(there: Any, here: Any) -> list[str]:
     """Return the paths at which two JSON values differ, with both values."""
+    paths = differing(there, here)
+    return [f"{'.'.join(path)} = {at(there, path)!r} there, {at(here, path)!r} here" for path in paths]
+
+
+def differing(there: Any, here: Any) -> list[tuple[str, ...]]:
+    """Return the paths at which two JSON values differ, as the names of objects within objects."""
     if isinstance(there, dict) and isinstance(here, dict):
         names = sorted(there.keys() | here.keys())
-        return [d for n in names for d in differences(there.get(n), here.get(n), f"{where}.{n}".lstrip("."))]
-    return [] if there == here else [f"{where} = {there!r} there, {here!r} here"]
+        return [(name, *path) for name in names for path in differing(there.get(name), here.get(name))]
+    return [] if there == here else [()]
+
+
+def at(data: Any, path: Sequence[str]) -> Any:
+    """Return what a JSON value holds at a path of names, None where there is nothing."""
+    for name in path:
+        data = data.get(name) if isinstance(data, dict) else None
+    return data

@@ -1,9 +1,15 @@
 """The report of a run, one page that opens from a file without a server or a network, and its pictures."""
 
+from sde_jax.report.compared import Comparison as Comparison
+from sde_jax.report.compared import Run as Run
+from sde_jax.report.comparison import render_comparison as render_comparison
 from sde_jax.report.contents import Report as Report
 from sde_jax.report.diagram import DARK as DARK
 from sde_jax.report.diagram import LIGHT as LIGHT
 from sde_jax.report.diagram import Theme as Theme
+from sde_jax.report.differences import Difference as Difference
+from sde_jax.report.differences import difference as difference
+from sde_jax.report.differences import paired_difference as paired_difference
 from sde_jax.report.evaluation_sections import evaluation_summary as evaluation_summary
 from sde_jax.report.grid import image_grid as image_grid
 from sde_jax.report.histogram import likelihood_histogram as likelihood_histogram
