@@ -4,6 +4,10 @@ from sde_jax.data.array_file import ArrayFile as ArrayFile
 from sde_jax.data.digits import Digits as Digits
 from sde_jax.data.fingerprint import fingerprint as fingerprint
 from sde_jax.data.images import Images as Images
+from sde_jax.data.paper_sets import CIFAR10 as CIFAR10
+from sde_jax.data.paper_sets import LSUN as LSUN
+from sde_jax.data.paper_sets import SVHN as SVHN
+from sde_jax.data.paper_sets import CelebA as CelebA
 from sde_jax.data.pipeline import batches as batches
 from sde_jax.data.pipeline import examples_of as examples_of
 from sde_jax.data.pipeline import in_order as in_order

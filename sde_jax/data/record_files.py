@@ -140,8 +140,7 @@ def features(record: bytes, names: Sequence[str], where: str) -> list[list[Any]]
         raise InputError(f"{where} is no tf.train.Example ({error}); expected one in every record") from error
     for name in names:
         if name not in found:
-            raise InputError(
-                f"{where} has no feature {name!r}; expected {', '.join(names)}: it has {', '.join(sorted(found)) or 'none'}"
-            )
+            there = ", ".join(sorted(found)) or "none"
+            raise InputError(f"{where} has no feature {name!r}; expected {', '.join(names)}: it has {there}")
     kinds = {name: found[name].WhichOneof("kind") for name in names}
     return [list(getattr(found[name], kind).value) if kind else [] for name, kind in kinds.items()]
