@@ -53,7 +53,9 @@ def decoded(content: bytes, where: str) -> np.ndarray:
     with _failures_named(where):
         image = _opened(content)
         shape = _shape(image, where)
-        return np.asarray(image.convert(_MODES[image.mode])).reshape(shape)
+        # A conversion to the same mode would copy the image.
+        image = image if image.mode == _MODES[image.mode] else image.convert(_MODES[image.mode])
+        return np.asarray(image).reshape(shape)
 
 
 def check_shape(where: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
