@@ -23,8 +23,8 @@ Outputs = tuple[Float[Array, " d"], Float[Array, " k"] | None]
 class Reader:
     """`metrics.Extractor` of read(params, example of `shape`) -> `Outputs`.
 
-    Called as it is, it is compiled. It is a pytree of its parameters: a program of one's own takes it as an argument,
-    for what it is closed over would be copied into it.
+    Called as it is, it is compiled. It is a pytree of its parameters: `jax.device_put` places them once for a mesh, and
+    a program of one's own takes it as an argument, for what a program closes over is copied into it.
     """
 
     params: Params

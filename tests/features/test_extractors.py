@@ -51,6 +51,7 @@ def test_an_extractor_is_a_pytree_of_its_parameters(network):
     run = jax.jit(lambda extract, data: extract(data)[0])
     np.testing.assert_array_equal(run(twice, data), 2 * run(extract, data))
     np.testing.assert_array_equal(run(extract, data), extract(data)[0])
+    assert jax.device_put(extract, jax.devices()[0]).name == extract.name
 
 
 def test_only_published_weights_and_their_resize_on_bytes_are_comparable(network):

@@ -28,18 +28,24 @@ def images() -> np.ndarray:
     return np.clip(128 + 90 * waves + draws.normal(0, 20, waves.shape), 0, 255).astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def network(images):
-    """Their network, its normalisations those of these images, so that signals pass through all layers."""
+def float64_network(outputs: list[str]):
+    """Their network with weights of its own making."""
     extractor = theirs.FeatureExtractorInceptionV3
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: {})
         patch.setattr(extractor, "load_state_dict", lambda self, state: None)
         torch.manual_seed(0)
-        module = extractor("inception", ["2048", "logits_unbiased", "logits"])
+        module = extractor("inception", outputs)
     # Asked for float64 by its name, it computes in float32.
     module.to(torch.float64)
     module.feature_extractor_internal_dtype = torch.float64
+    return module
+
+
+@pytest.fixture(scope="module")
+def network(images):
+    """Their network, its normalisations those of these images, so that signals pass through all layers."""
+    module = float64_network(["2048", "logits_unbiased", "logits"])
     for norm in (part for part in module.modules() if isinstance(part, torch.nn.BatchNorm2d)):
         norm.momentum = 1.0
         torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
@@ -75,6 +81,16 @@ def test_features_and_logits_are_those_of_torch_fidelity(network, images, tmp_pa
     assert max(exact) < 2e-7  # they return float32
     assert max(rounded) < 3e-4
     assert features.std(0).max() > 0.05 * features.max()  # the images are told apart
+
+
+def test_what_is_recorded_of_it_is_so(inception_state, inception_image, inception_recorded):
+    network = float64_network(["2048", "logits_unbiased"])
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in inception_state.items()}, strict=False)
+    network.INPUT_IMAGE_SIZE = 107
+    with torch.no_grad():
+        found = network.eval()(torch.from_numpy(inception_image).permute(2, 0, 1)[None])
+    for array, name in zip(found, ("features", "logits"), strict=True):
+        np.testing.assert_allclose(array[0].numpy(), inception_recorded[name], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (64, 40), (299, 299), (500, 310)])

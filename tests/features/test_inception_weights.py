@@ -18,21 +18,8 @@ CONV = "Mixed_6b.branch7x7_2"
 
 
 @pytest.fixture(scope="module")
-def state() -> dict[str, np.ndarray]:
-    """A state dict whose every array has one draw in every place, but for one convolution's."""
-    draws = np.random.default_rng(0)
-    _, like = stateless(outline(InceptionV3(logit_bias=True), (299, 299, 3)))
-    arrays = {}
-    for name, conv in like["convs"].items():
-        *window, inputs, outputs = conv["kernel"].shape
-        arrays[f"{name}.conv.weight"] = (outputs, inputs, *window)
-        arrays |= {f"{name}.bn.{moment}": (outputs,) for moment in ("weight", "bias", "running_mean", "running_var")}
-    arrays |= {"fc.weight": (1008, 2048), "fc.bias": (1008,)}
-    drawn = {
-        name: (draws.uniform(0.5, 2, shape) if name.startswith(CONV) else np.full(shape, draws.uniform(0.5, 2)))
-        for name, shape in arrays.items()
-    }
-    return {name: array.astype(np.float32) for name, array in drawn.items()}
+def state(inception_state) -> dict[str, np.ndarray]:
+    return dict(inception_state)
 
 
 def saved(path: Path, state) -> Path:
@@ -104,3 +91,10 @@ def test_a_file_that_is_no_state_dict_is_named(tmp_path):
     np.savez(tmp_path / "objects.npz", a=np.array([{}]), allow_pickle=True)
     with pytest.raises(InputError, match=r"no file of numpy\.savez, or damaged"):
         read_inception(tmp_path / "objects.npz")
+
+
+def test_features_and_logits_are_those_that_torch_fidelity_had(file, inception_image, inception_recorded):
+    weights = read_inception(file)
+    reading = jax.jit(weights.read)(weights.params, (jnp.asarray(inception_image, jnp.float32) - 128) / 128)
+    for ours, theirs in zip(reading, (inception_recorded["features"], inception_recorded["logits"]), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
