@@ -3,6 +3,7 @@
 from sde_jax.data.array_file import ArrayFile as ArrayFile
 from sde_jax.data.digits import Digits as Digits
 from sde_jax.data.fingerprint import fingerprint as fingerprint
+from sde_jax.data.hugging_face import HuggingFace as HuggingFace
 from sde_jax.data.images import Images as Images
 from sde_jax.data.paper_sets import CIFAR10 as CIFAR10
 from sde_jax.data.paper_sets import LSUN as LSUN
