@@ -80,7 +80,7 @@ def _decode_mapping(annotation: Any, data: Any, current: Mapping, where: str, pr
         if value is not None:
             decoded[name] = value
         elif current:
-            problems.append(f"{where}.{name}: no such entry to change; {_nearest(str(name), current)}")
+            problems.append(f"{where}.{name}: no such entry to change; {nearest(str(name), current)}")
     return decoded
 
 
@@ -102,7 +102,7 @@ def _decode_component(annotation: type, data: Any, current: Any, where: str, pro
             value = _decode(hints[name], item, values.get(name), f"{where}.{name}", problems)
             values |= {} if value is None else {name: value}
         elif name != "type":
-            problems.append(f"{where}.{name}: no such setting; {_nearest(str(name), fields)}")
+            problems.append(f"{where}.{name}: no such setting; {nearest(str(name), fields)}")
     missing = [name for name, f in fields.items() if name not in values and _is_required(f)]
     problems.extend(f"{where}.{name}: missing; expected {_name(hints[name])}" for name in missing if name not in data)
     try:
@@ -119,7 +119,7 @@ def _class(annotation: type, data: Mapping, current: Any, where: str, problems: 
         return type(current), current
     choices = components(annotation) if _is_protocol(annotation) else {annotation.__name__: annotation}
     if not isinstance(named, str) or named not in choices:
-        problems.append(f"{where} = {named!r}: no such {annotation.__name__}; {_nearest(str(named), choices)}")
+        problems.append(f"{where} = {named!r}: no such {annotation.__name__}; {nearest(str(named), choices)}")
         return None, current
     return choices[named], None
 
@@ -145,7 +145,8 @@ def _is_protocol(annotation: type) -> bool:
     return inspect.isabstract(annotation) or getattr(annotation, "_is_protocol", False)
 
 
-def _nearest(name: str, choices: typing.Iterable[str]) -> str:
+def nearest(name: str, choices: typing.Iterable[str]) -> str:
+    """Return "did you mean ...?" with the choices nearest to a name that is none of them, or all choices."""
     near = difflib.get_close_matches(name, choices, n=2)
     return f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(sorted(choices))}"
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from sde_jax.codec import decode, encode
+from sde_jax.codec import decode, encode, nearest
 from sde_jax.data import Dataset, Digits
 from sde_jax.errors import InputError
+from sde_jax.features import Features, Raw
 from sde_jax.likelihood import Dequantizer, Divergence, Hutchinson, UniformCell
+from sde_jax.metrics import Energy, Frechet, Metric, SlicedWasserstein
 from sde_jax.nn import MLP, Architecture, Compute
 from sde_jax.objective import Objective as Objective
 from sde_jax.ode import Method, Tolerance, Tsit5
@@ -122,13 +124,50 @@ class Scoring:
             raise InputError(f"start = {self.start}: expected 0 < start < 1")
 
 
+def _metrics() -> Mapping[str, Metric]:
+    return {"frechet": Frechet(), "sliced_wasserstein": SlicedWasserstein(), "energy": Energy()}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How samples and losses are measured.
+
+    features: of examples, which the metrics compare; metrics: by name; samplers: names of those that are measured,
+    none: the first; num_samples: of each; batch_size: samples or examples at once, over all devices; held_out: whether
+    samples are compared with the held-out split, and not with the training split as published FIDs are; neighbours:
+    training examples shown beside a sample, 0: none; loss_draws: times and noises for each held-out example;
+    round_size: samples between two looks at whether to write down what has been measured, save_seconds: what must have
+    passed since the last time. Raises `InputError` where a field is out of range.
+    """
+
+    features: Features = field(default_factory=Raw)
+    metrics: Mapping[str, Metric] = field(default_factory=_metrics)
+    samplers: tuple[str, ...] = ()
+    num_samples: int = 1000
+    batch_size: int = 64
+    held_out: bool = False
+    neighbours: int = 4
+    loss_draws: int = 16
+    round_size: int = 512
+    save_seconds: float = 30.0
+    seed: int = 0
+
+    def __post_init__(self):
+        _at_least(self, 2, "num_samples")
+        _at_least(self, 1, "batch_size", "loss_draws", "round_size")
+        _at_least(self, 0, "neighbours", "save_seconds")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed = {self.seed}: expected 0 <= seed < 2^32")
+
+
 def _samplers() -> Mapping[str, Sampler]:
     return {"pc": Sampler(PredictorCorrector()), "ode": Sampler(ProbabilityFlow(), end=1e-5)}
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A run: data, forward SDE, network and how it is computed, objective, training, samplers by name, scoring, seed.
+    """A run: data, forward SDE, network and how it is computed, objective, training, samplers by name, scoring,
+    evaluation, seed.
 
     data_range: the interval [low, high] whose equal cells the grey levels are, which x_0 is then in. The noise of `sde`
     is relative to it. Raises `InputError` where a field is out of range, and where the objective cannot be had on the
@@ -144,6 +183,7 @@ class Experiment:
     training: Training = field(default_factory=Training)
     samplers: Mapping[str, Sampler] = field(default_factory=_samplers)
     likelihood: Scoring = field(default_factory=Scoring)
+    evaluation: Evaluation = field(default_factory=Evaluation)
     seed: int = 0
 
     def __post_init__(self):
@@ -156,6 +196,8 @@ class Experiment:
             raise InputError(f"samplers: {odd}: expected names of letters, digits, '_' and '-', which files can have")
         if isinstance(self.training, Training) and isinstance(self.training.preview, Preview):
             self._require_sampler(self.training.preview)
+        if isinstance(self.evaluation, Evaluation):
+            self._require_samplers(self.evaluation)
         if isinstance(self.objective, Objective) and isinstance(
             self.sde, GaussianPath
         ):  # as they are in no wrong config
@@ -166,6 +208,11 @@ class Experiment:
             raise InputError(
                 f"training.preview.sampler = {preview.sampler!r}: expected one of {', '.join(self.samplers)}"
             )
+
+    def _require_samplers(self, evaluation: Evaluation) -> None:
+        odd = [name for name in evaluation.samplers if name not in self.samplers]
+        if odd:
+            raise InputError(f"evaluation.samplers: no sampler {odd[0]!r}; {nearest(odd[0], self.samplers)}")
 
     def to_json(self) -> dict[str, Any]:
         """Return the experiment as JSON-able data, from which `from_json` makes an equal one."""
@@ -202,7 +249,7 @@ class Experiment:
         data = self.to_json()
         kept = {name: data["training"][name] for name in ("batch_size", "flip", "optimizer", "average")}
         precision = {"bfloat16": self.compute.bfloat16}
-        left_out = ("samplers", "likelihood", "compute")
+        left_out = ("samplers", "likelihood", "evaluation", "compute")
         return {**{k: v for k, v in data.items() if k not in left_out}, "training": kept, "compute": precision}
 
 

@@ -14,6 +14,8 @@ from absl import app
 from sde_jax.cli.flags import parse as parse
 from sde_jax.errors import InputError, RunError
 
+PATHS = ("workdir", "output", "reference", "write_reference", "cache")
+
 
 def main() -> None:
     """Run the command line and exit."""
@@ -54,6 +56,8 @@ def _dispatch(flags: argparse.Namespace) -> int:
         return _train(flags)
     if flags.command in ("sample", "likelihood", "average", "convert", "train-features"):
         return _show(_facts(flags), flags.json)
+    if flags.command == "evaluate":
+        return _evaluate(flags)
     if flags.command == "report":
         print(report.run(flags.workdir, flags.output))
         return 0
@@ -103,6 +107,29 @@ def _facts(flags: argparse.Namespace) -> dict[str, Any]:
         data = train_features.dataset(flags.config, flags.overrides, flags.workdir)
         return train_features.run(data, flags.output, flags.steps, flags.features, flags.seed)
     return convert.run(flags.checkpoint, flags.workdir, flags.config, flags.overrides, flags.shape)
+
+
+def _evaluate(flags: argparse.Namespace) -> int:
+    from sde_jax.commands import evaluate
+
+    settings = ("features", "num_samples", "batch_size", "seed")
+    given = {f"evaluation.{name}": getattr(flags, name) for name in settings} | {"evaluation.samplers": flags.sampler}
+    request = evaluate.Request(
+        flags.parts,
+        flags.checkpoints,
+        flags.follow,
+        flags.steps,
+        flags.metrics,
+        flags.num_examples,
+        flags.average,
+        flags.reference,
+        flags.write_reference,
+        flags.cache,
+        {**{path: value for path, value in given.items() if value is not None}, **flags.overrides},
+    )
+    found = evaluate.run(flags.workdir, request, flags.output)
+    print(json.dumps(found.to_json()) if flags.json else evaluate.table(found.rows))
+    return 0
 
 
 def _show(facts: dict[str, Any], as_json: bool) -> int:
@@ -160,8 +187,8 @@ def _agree(flags: argparse.Namespace) -> None:
     """Raise `InputError` on every process where they were given different commands, or run different code."""
     from sde_jax import processes
 
-    # Paths may differ between machines; training compares the whole config.
-    own = {"coordinator", "process_index", "distributed", "wait", "json", "config", "overrides", "workdir", "output"}
+    # Paths may differ between machines; training and evaluation compare the whole config.
+    own = {"coordinator", "process_index", "distributed", "wait", "json", "config", "overrides", *PATHS}
     if processes.count() > 1:
         given = {f"--{name}": str(value) for name, value in vars(flags).items() if name not in own}
         processes.require_same({**given, **processes.versions()})

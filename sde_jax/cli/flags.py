@@ -8,6 +8,8 @@ from typing import NoReturn
 
 from absl.flags import argparse_flags
 
+from sde_jax.cli.values import checkpoints, count, counts, names, path, seed, shape
+
 EXIT_CODES = (
     "exit codes: 0 done; 2 something given cannot be used; 3 the run stopped itself, or a file could not be used; "
     "75 interrupted, run the same command again; 76 ended by another process that failed or is gone, or stuck"
@@ -23,7 +25,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if unknown:
         parser.error(f"{' '.join(unknown)}: no such flag of `{parser.prog} {flags.command}`")
     needy = [f"--config.{name}" for name in overrides] + ["--shape"] * (getattr(flags, "shape", None) is not None)
-    if needy and flags.command not in ("convert", "data") and not getattr(flags, "config", None):
+    if needy and flags.command not in ("convert", "data", "evaluate") and not getattr(flags, "config", None):
         why = "takes its settings from the run's directory" if "workdir" in flags else "expects --config with it"
         parser.error(f"{needy[0]}: `{flags.command}` {why}")
     flags.overrides = overrides
@@ -38,11 +40,11 @@ def _split(arguments: list[str], error: Callable[[str], NoReturn]) -> tuple[list
         if match is None:
             rest.append(argument)
             continue
-        path, value = match.groups()
+        setting, value = match.groups()
         value = next(remaining, "--") if value is None else value
         if value.startswith("--"):
-            error(f"--config.{path}: expected a value")
-        overrides[path] = value
+            error(f"--config.{setting}: expected a value")
+        overrides[setting] = value
     return rest, overrides
 
 
@@ -79,45 +81,73 @@ def _train(parser: argparse.ArgumentParser) -> None:
 
 def _run(parser: argparse.ArgumentParser) -> None:
     _train(parser)
-    parser.add_argument("--num_samples", type=_count, default=64, help="samples of each sampler")
+    parser.add_argument("--num_samples", type=count, default=64, help="samples of each sampler")
 
 
 def _sample(parser: argparse.ArgumentParser) -> None:
     _workdir(parser)
     parser.add_argument("--sampler", default="pc", help="which of the config's samplers")
-    parser.add_argument("--num_samples", type=_count, default=64)
+    parser.add_argument("--num_samples", type=count, default=64)
     batch = "samples drawn at once (which changes no sample, but those of a BatchLangevin)"
-    parser.add_argument("--batch_size", type=_count, default=64, help=batch)
+    parser.add_argument("--batch_size", type=count, default=64, help=batch)
     _average_by_name(parser)
-    parser.add_argument("--seed", type=_seed, default=0)
-    parser.add_argument("--output", type=_path, help="files to write, without ending; default WORKDIR/samples_SAMPLER")
+    parser.add_argument("--seed", type=seed, default=0)
+    parser.add_argument("--output", type=path, help="files to write, without ending; default WORKDIR/samples_SAMPLER")
     _processes(parser)
     _json(parser)
 
 
 def _likelihood(parser: argparse.ArgumentParser) -> None:
     _workdir(parser)
-    parser.add_argument("--num_examples", type=_count, help="only the first so many held-out images")
+    parser.add_argument("--num_examples", type=count, help="only the first so many held-out images")
     _average_by_name(parser)
-    parser.add_argument("--seed", type=_seed, default=0)
+    parser.add_argument("--seed", type=seed, default=0)
+    _processes(parser)
+    _json(parser)
+
+
+def _evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Measure checkpoints. --config.evaluation.a=value, and the same of likelihood, samplers and data, change how."
+    )
+    _workdir(parser)
+    parser.add_argument("--parts", type=names, default=("loss", "likelihood", "samples"), help="default all three")
+    steps = "last (default), all, or steps like 1000,2000"
+    parser.add_argument("--checkpoints", type=checkpoints, default="last", metavar="WHICH", help=steps)
+    follow = "wait for the checkpoints of a run in training, each for so long, until its last step"
+    parser.add_argument("--follow", type=count, metavar="SECONDS", help=follow)
+    parser.add_argument("--sampler", type=names, metavar="NAMES", help="which of the config's samplers; default one")
+    parser.add_argument("--steps", type=counts, default=(), metavar="N,N", help="of the grid, each with every sampler")
+    parser.add_argument("--num_samples", type=count, help="of each sampler and number of steps")
+    parser.add_argument("--batch_size", type=count, help="samples drawn at once")
+    parser.add_argument("--features", metavar="NAME", help="what metrics compare: Raw, Inception, ...")
+    metrics = "names of the config's, or of classes: Frechet, Kernel, ...; default all of the config's"
+    parser.add_argument("--metrics", type=names, default=(), metavar="NAMES", help=metrics)
+    parser.add_argument("--reference", type=path, metavar="FILE", help="mu and sigma that Frechet compares with, .npz")
+    parser.add_argument("--write_reference", type=path, metavar="FILE", help="write mu and sigma of the data")
+    parser.add_argument("--cache", type=path, metavar="FOLDER", help="of statistics of data; default the user's cache")
+    parser.add_argument("--num_examples", type=count, help="only the first so many held-out examples")
+    _average_by_name(parser)
+    parser.add_argument("--seed", type=seed, help="default the config's")
+    parser.add_argument("--output", type=path, help="files to write, without ending; default WORKDIR/evaluation")
     _processes(parser)
     _json(parser)
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
     _workdir(parser)
-    parser.add_argument("--output", type=_path, help="default WORKDIR/report.html")
+    parser.add_argument("--output", type=path, help="default WORKDIR/report.html")
 
 
 def _compare(parser: argparse.ArgumentParser) -> None:
     purpose = "directories of runs, two or more; the others are compared with the first"
-    parser.add_argument("runs", type=_path, nargs="+", metavar="RUN", help=purpose)
-    parser.add_argument("--output", type=_path, default=Path("compare.html"), help="default compare.html")
+    parser.add_argument("runs", type=path, nargs="+", metavar="RUN", help=purpose)
+    parser.add_argument("--output", type=path, default=Path("compare.html"), help="default compare.html")
 
 
 def _publish(parser: argparse.ArgumentParser) -> None:
     _workdir(parser)
-    parser.add_argument("--output", type=_path, required=True, help="a directory: new, empty, or one published before")
+    parser.add_argument("--output", type=path, required=True, help="a directory: new, empty, or one published before")
     parser.add_argument("--license", default="other", help="of the model, as the hub names it, like apache-2.0")
     parser.add_argument("--push", metavar="USER/NAME", help="a repository on the Hugging Face hub to upload it to")
 
@@ -126,15 +156,16 @@ def _certify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", default="", metavar="REGEX", help="laws whose name matches, like 'mixture: DDIM on VP'"
     )
-    parser.add_argument(
-        "--recorded", type=_path, metavar="FOLDER", help="values recorded from the official code (.npz)"
-    )
+    parser.add_argument("--recorded", type=path, metavar="FOLDER", help="values recorded from the official code (.npz)")
     _json(parser)
 
 
 def _convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--checkpoint", type=_path, required=True, help="official .pth or flax msgpack, EDM's state dict, or a folder"
+        "--checkpoint",
+        type=path,
+        required=True,
+        help="official .pth or flax msgpack, EDM's state dict, or a folder",
     )
     parser.add_argument("--config", help="of the weights' network: as for train, or an official one's values, .json")
     _shape_of_images(parser)
@@ -146,24 +177,24 @@ def _average(parser: argparse.ArgumentParser) -> None:
     _workdir(parser)
     relative = "the average's length: the standard deviation of its weights in time, as a share of the training"
     parser.add_argument("--deviation", type=float, required=True, help=relative)
-    parser.add_argument("--step", type=_count, help="the step of a kept checkpoint; default the newest")
-    parser.add_argument("--output", type=_path, required=True, help="the directory of the run to make")
+    parser.add_argument("--step", type=count, help="the step of a kept checkpoint; default the newest")
+    parser.add_argument("--output", type=path, required=True, help="the directory of the run to make")
     _json(parser)
 
 
 def _train_features(parser: argparse.ArgumentParser) -> None:
     data = parser.add_mutually_exclusive_group(required=True)
     data.add_argument("--config", help="a config file whose data to train on, with overrides as for train")
-    data.add_argument("--workdir", type=_path, help="a run's directory whose data to train on")
-    parser.add_argument("--output", type=_path, required=True, help="the directory to write; new, empty, or one before")
-    parser.add_argument("--steps", type=_count, default=1000, help="of 128 examples; default 1000")
-    parser.add_argument("--features", type=_count, default=128, help="their number; default 128")
-    parser.add_argument("--seed", type=_seed, default=0)
+    data.add_argument("--workdir", type=path, help="a run's directory whose data to train on")
+    parser.add_argument("--output", type=path, required=True, help="the directory to write; new, empty, or one before")
+    parser.add_argument("--steps", type=count, default=1000, help="of 128 examples; default 1000")
+    parser.add_argument("--features", type=count, default=128, help="their number; default 128")
+    parser.add_argument("--seed", type=seed, default=0)
     _json(parser)
 
 
 def _configs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--path", type=_path, default=Path("configs"), help="the folder; default configs")
+    parser.add_argument("--path", type=path, default=Path("configs"), help="the folder; default configs")
     _json(parser)
 
 
@@ -180,15 +211,13 @@ def _data(parser: argparse.ArgumentParser) -> None:
 
 def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exact", action="store_true", help="the exact largest distance, however long it takes")
-    parser.add_argument(
-        "--output", type=_path, help="picture and JSON to write, without ending; default data_inspected"
-    )
+    parser.add_argument("--output", type=path, help="picture and JSON to write, without ending; default data_inspected")
 
 
 def _prepare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", type=_path, required=True, help="the folder: new, empty, or of this preparation")
-    parser.add_argument("--shards", type=_count, help="files of the training split; default one for 128 MiB")
-    parser.add_argument("--size", type=_count, help="images of this height and width, as --config.data.size")
+    parser.add_argument("--output", type=path, required=True, help="the folder: new, empty, or of this preparation")
+    parser.add_argument("--shards", type=count, help="files of the training split; default one for 128 MiB")
+    parser.add_argument("--size", type=count, help="images of this height and width, as --config.data.size")
 
 
 DATA_ACTIONS = {
@@ -208,6 +237,7 @@ COMMANDS = {
     "run": ("train, sample with every sampler, score, compare with a baseline and report", _run),
     "sample": ("draw samples: a picture, arrays and numbers", _sample),
     "likelihood": ("score held-out data in bits per dimension", _likelihood),
+    "evaluate": ("measure loss, bits per dimension and samples of one or many checkpoints", _evaluate),
     "report": ("write one HTML page about a run", _report),
     "compare": ("write one HTML page about several runs: numbers, differences, curves, samples", _compare),
     "convert": ("make a run of weights of other projects, or of a published model", _convert),
@@ -222,7 +252,7 @@ COMMANDS = {
 
 
 def _workdir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workdir", type=_path, required=True, help="the run's directory")
+    parser.add_argument("--workdir", type=path, required=True, help="the run's directory")
 
 
 def _average_by_name(parser: argparse.ArgumentParser) -> None:
@@ -234,42 +264,15 @@ def _processes(parser: argparse.ArgumentParser) -> None:
     detected = "as SLURM, Open MPI, Kubernetes or a Cloud TPU says"
     group.add_argument("--distributed", action="store_true", help=detected)
     group.add_argument("--coordinator", metavar="HOST:PORT", help="by hand: where process 0 is, a free port of it")
-    group.add_argument("--process_count", type=_count, metavar="N", help="how many there are")
-    group.add_argument("--process_index", type=_seed, metavar="I", help="which of them this is, from 0")
-    group.add_argument("--wait", type=_count, default=300, metavar="SECONDS", help="for all to come; default 300")
+    group.add_argument("--process_count", type=count, metavar="N", help="how many there are")
+    group.add_argument("--process_index", type=seed, metavar="I", help="which of them this is, from 0")
+    group.add_argument("--wait", type=count, default=300, metavar="SECONDS", help="for all to come; default 300")
 
 
 def _shape_of_images(parser: argparse.ArgumentParser) -> None:
     purpose = "of an image, where the config's data are not here"
-    parser.add_argument("--shape", type=_shape, metavar="H,W,C", help=purpose)
+    parser.add_argument("--shape", type=shape, metavar="H,W,C", help=purpose)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
-
-
-def _path(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("expected a path, got nothing")
-    return Path(text)
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    sizes = tuple(_count(size.strip()) for size in text.split(","))
-    if len(sizes) != 3:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected height,width,channels")
-    return sizes
-
-
-def _count(text: str) -> int:
-    return _integer(text, 1, 2**31)
-
-
-def _seed(text: str) -> int:
-    return _integer(text, 0, 2**32)
-
-
-def _integer(text: str, low: int, end: int) -> int:
-    if not re.fullmatch(r"-?[0-9]+", text) or not low <= int(text) < end:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected an integer from {low} to {end - 1}")
-    return int(text)

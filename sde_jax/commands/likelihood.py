@@ -1,7 +1,7 @@
 """`sde-jax likelihood`: held-out data in bits per dimension."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from sde_jax import processes
 from sde_jax.codec import encode
 from sde_jax.commands.sample import save_arrays
 from sde_jax.commands.workdir import Workdir, failures_reported, load
-from sde_jax.data import Source, in_order
+from sde_jax.data import Source, passing
 from sde_jax.errors import InputError
 from sde_jax.experiment import Scoring
 from sde_jax.likelihood import BitsPerDim, bits_per_dim, elbo
@@ -141,43 +141,45 @@ def by_elbo(model: Model) -> Rule:
     return Rule("variational bound", lambda k, d, x: rule(k, experiment.sde, d, x, encoding))
 
 
+class Scorer:
+    """A rule, compiled once for all parameters and batches of one size.
+
+    An example is scored with the randomness of the seed, the pass and its index: nothing else changes its score.
+    """
+
+    def __init__(self, model: Model, seed: int, rule: Rule):
+        def one(params: Params, pass_: Array, index: Array, data: Array) -> BitsPerDim:
+            key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), pass_), index)
+            return rule.bits(key, model.denoiser(params), data)
+
+        self._passes = model.record.experiment.likelihood.passes
+        self._sharding = by_example(model.record.mesh())
+        self._batched = jax.jit(jax.vmap(one, in_axes=(None, None, 0, 0)))
+
+    def __call__(self, params: Params, batch: Mapping[str, np.ndarray]) -> Scores:
+        """Return the scores of a batch, whole on every process; its rows are a multiple of the devices."""
+        examples = jax.device_put((batch["index"], batch["data"]), self._sharding)
+        draws = [processes.on_host(self._batched(params, pass_, *examples)) for pass_ in range(self._passes)]
+        bits, error, evaluations = (np.stack(column) for column in zip(*draws, strict=True))
+        return Scores(bits.mean(0), np.sqrt(np.mean(error**2, 0) / self._passes), evaluations.mean(0))
+
+
 def score(model: Model, source: Source, total: int, seed: int, rule: Rule) -> Scores:
-    """Return the scores of the first `total` images of a source, every one counted once a pass."""
-    settings, mesh = model.record.experiment.likelihood, model.record.mesh()
-
-    def one(params: Params, pass_: Array, index: Array, image: Array) -> BitsPerDim:
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), pass_), index)
-        return rule.bits(key, model.denoiser(params), image)
-
-    batched = jax.jit(jax.vmap(one, in_axes=(None, None, 0, 0)))
-    rows = -(-min(settings.batch_size, total) // mesh.size) * mesh.size
-    draws = []
-    with tqdm(total=total * settings.passes, desc=rule.name, unit="image", disable=not processes.is_first()) as bar:
-        for pass_ in range(settings.passes):
-            parts = []
-            for images, index, count in _padded(source, total, rows):
-                scores = batched(model.params, pass_, *jax.device_put((index, images), by_example(mesh)))
-                parts.append([column[:count] for column in processes.on_host(scores)])
-                bar.update(count)
-            draws.append([np.concatenate(column) for column in zip(*parts, strict=True)])
-    bits, error, evaluations = (np.stack(column) for column in zip(*draws, strict=True))
-    return Scores(bits.mean(0), np.sqrt(np.mean(error**2, 0) / settings.passes), evaluations.mean(0))
-
-
-def _padded(source: Source, total: int, rows: int) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-    """Yield images and indices in order, in batches of exactly `rows`, the last filled up, with the true count."""
-    for batch in in_order(source, rows):
-        count = min(len(batch["data"]), total - int(batch["index"][0]))
-        if count <= 0:
-            return
-        fill = np.resize(np.arange(count), rows)
-        yield batch["data"][fill], batch["index"][fill], count
+    """Return the scores of the first `total` examples of a source, every one counted once a pass."""
+    devices = model.record.mesh().size
+    rows = -(-min(model.record.experiment.likelihood.batch_size, total) // devices) * devices
+    scorer, parts = Scorer(model, seed, rule), []
+    with tqdm(total=total, desc=rule.name, unit="example", disable=not processes.is_first()) as bar:
+        for batch, count in passing(source, rows, last=total):
+            parts.append([column[:count] for column in scorer(model.params, batch)])
+            bar.update(count)
+    return Scores(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def noise_levels(model: Model, source: Source, total: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (ln(alpha^2 / sigma^2), mean squared error of epsilon), evenly in the former, on held-out images."""
     experiment = model.record.experiment
-    images = np.concatenate([images[:count] for images, _, count in _padded(source, total, min(total, 256))])
+    images = np.concatenate([batch["data"][:count] for batch, count in passing(source, min(total, 256), last=total)])
     start = experiment.likelihood.start
     ends = (experiment.sde.log_snr(t) for t in (1.0, 1 - start, start))
     last, inside, high = (jnp.mean(end) for end in ends)

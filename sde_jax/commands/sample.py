@@ -1,7 +1,7 @@
 """`sde-jax sample`: draw samples with one of the run's samplers."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,11 @@ def run(
     model = load(workdir, average)
     mesh = model.record.mesh()
     rows = -(-min(count, batch_size) // mesh.size) * mesh.size
-    keys = list(_keys(seed, -(-count // rows), rows, mesh))
+    keys = list(map(example_keys(seed, mesh), np.arange(-(-count // rows) * rows).reshape(-1, rows)))
     draw = drawer(model, name).lower(model.params, keys[0]).compile()
     began = time.monotonic()
-    with failures_reported(), _progress(keys) as batches:
-        parts = [_kept(draw(model.params, k), FILMED - rows * i) for i, k in enumerate(batches)]
+    with failures_reported(), _progress(keys) as bar:
+        parts = [_kept(draw(model.params, k), FILMED - rows * i) for i, k in enumerate(bar)]
     seconds = time.monotonic() - began
     samples = jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts)
     facts = {
@@ -69,11 +69,10 @@ def run(
     return facts
 
 
-def _keys(seed: int, batches: int, rows: int, mesh: Mesh) -> Iterator[Key]:
-    """Yield the keys of every batch, split over the mesh: that of sample i is the seed's with i folded in."""
-    index = np.arange(batches * rows).reshape(batches, rows)
+def example_keys(seed: int, mesh: Mesh) -> Callable[[np.ndarray], Key]:
+    """Return the function of indices [n] to keys, split over the mesh: of sample i, the seed's with i folded in."""
     fold = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))
-    yield from map(jax.jit(fold, out_shardings=by_example(mesh)), index)
+    return jax.jit(fold, out_shardings=by_example(mesh))
 
 
 def _progress(keys: list[Key]) -> tqdm:

@@ -35,7 +35,7 @@ def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
     value, found = decode(Experiment, from_file(Path(config)), where="config")
     experiment, problems = (value or Experiment()).override(overrides)
     if not found + problems:  # a file's components may be of any type until then, and no device is asked for
-        problems = [*_unshared(experiment), *_unusable(experiment), *unmatched(experiment)]
+        problems = [*_unshared(experiment), *unusable(experiment), *unmatched(experiment)]
     if found or problems:
         raise InputError("\n".join([*found, *problems]))
     return experiment
@@ -63,7 +63,7 @@ def _unshared(experiment: Experiment) -> Iterator[str]:
         yield f"config.training.mesh.fsdp = {settings.mesh.fsdp}: expected {what}"
 
 
-def _unusable(experiment: Experiment) -> Iterator[str]:
+def unusable(experiment: Experiment) -> Iterator[str]:
     """Yield what would stop a sampler once the network is trained: a path that does not fall, too few steps."""
     try:
         require_falling(experiment.sde)

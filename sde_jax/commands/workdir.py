@@ -134,25 +134,31 @@ class Workdir:
             raise InputError(f"{path}: damaged ({error}); remove it") from error
 
 
-def load(workdir: Workdir, name: str | None = None) -> Model:
-    """Return the model of the newest checkpoint, its parameters on every device of its record's mesh.
+def load(workdir: Workdir, name: str | None = None, step: int | None = None, record: Record | None = None) -> Model:
+    """Return the model of the newest checkpoint, or of `step`, its parameters on every device of its record's mesh.
 
-    Its parameters are the average called `name`, or that which the run samples with. Raises `InputError` where there
-    is none of that name.
+    Its parameters are the average called `name`, or that which the run samples with. `record` stands in the place of
+    the run's own, which it differs from in what does not say what was trained. Raises `InputError` where there is no
+    average of that name or no such checkpoint.
     """
-    record = workdir.read_record()
-    mesh = record.mesh()
+    record = record or workdir.read_record()
+    require_average(record, name)
+    mesh, average = record.mesh(), record.experiment.training.average
     apply, _ = nn.abstract(record.experiment.network, record.shape, record.experiment.compute)
-    average, like = record.experiment.training.average, abstract_state(record, mesh)
-    names = average.named(like.averages)
-    if name is not None and name not in names:
-        raise InputError(f"--average={name}: this run has {', '.join(names) or 'one average alone, without a name'}")
+    like = abstract_state(record, mesh)
     with workdir.saved() as checkpoints:
-        state = checkpoints.restore(like)
+        state = checkpoints.restore(like, step)
     params = average.params(state.averages) if name is None else average.named(state.averages)[name]
     # The whole state may be more than a device holds: it was restored in shares.
     params = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(params)
     return Model(record, apply, params, int(state.step))
+
+
+def require_average(record: Record, name: str | None) -> None:
+    """Raise `InputError` unless the run has an average of this name, or none is named."""
+    names = record.experiment.training.average.named(abstract_state(record, record.mesh()).averages)
+    if name is not None and name not in names:
+        raise InputError(f"--average={name}: this run has {', '.join(names) or 'one average alone, without a name'}")
 
 
 def abstract_state(record: Record, mesh: Mesh) -> TrainState:

@@ -2,6 +2,7 @@
 
 from sde_jax.data.array_file import ArrayFile as ArrayFile
 from sde_jax.data.digits import Digits as Digits
+from sde_jax.data.digits import user_cache as user_cache
 from sde_jax.data.fingerprint import fingerprint as fingerprint
 from sde_jax.data.hugging_face import HuggingFace as HuggingFace
 from sde_jax.data.images import Images as Images
@@ -9,6 +10,8 @@ from sde_jax.data.paper_sets import CIFAR10 as CIFAR10
 from sde_jax.data.paper_sets import LSUN as LSUN
 from sde_jax.data.paper_sets import SVHN as SVHN
 from sde_jax.data.paper_sets import CelebA as CelebA
+from sde_jax.data.passing import Portion as Portion
+from sde_jax.data.passing import passing as passing
 from sde_jax.data.pipeline import batches as batches
 from sde_jax.data.pipeline import examples_of as examples_of
 from sde_jax.data.pipeline import in_order as in_order

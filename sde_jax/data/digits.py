@@ -32,13 +32,14 @@ class Digits:
         from sde_jax.data.digits_builder import read_digits
 
         try:
-            root = Path(self.path).expanduser() if self.path else _user_cache()
+            root = Path(self.path).expanduser() if self.path else user_cache()
         except RuntimeError as error:
             raise InputError(f"no folder for the digits ({error}); give Digits another path") from error
         return read_digits(root)
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
+    """Return the folder of this package in the user's cache directory."""
     # The XDG specification: a relative path is invalid and to be ignored.
     configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (configured if configured.is_absolute() else Path.home() / ".cache") / "sde_jax"

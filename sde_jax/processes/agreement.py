@@ -4,6 +4,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from sde_jax.errors import InputError
 from sde_jax.processes import job
@@ -13,6 +14,7 @@ SHOWN = 8
 WAIT = 600 * 1000
 """Milliseconds that the others have to say theirs: one may read its data from a slower disk."""
 _rounds = itertools.count()
+Said = TypeVar("Said")
 
 
 class DisagreementError(InputError):
@@ -39,13 +41,16 @@ def require_same(values: Mapping[str, str]) -> None:
         raise DisagreementError("\n".join([*lines[:SHOWN], *rest, advice]))
 
 
-def first_says(value: bool) -> bool:
-    """Return what process 0 says, on every process: its files may look otherwise to the others for a while."""
+def first_says(value: Said) -> Said:
+    """Return what process 0 says, on every process: its files may look otherwise to the others for a while.
+
+    What it says is JSON-able.
+    """
     if job.count() == 1:
         return value
     store, place = job.store(), f"sde_jax/first/{next(_rounds)}"
     if job.is_first():
-        store.key_value_set(place, json.dumps(bool(value)))
+        store.key_value_set(place, json.dumps(value))
     return json.loads(store.blocking_key_value_get(place, job.FOREVER))
 
 

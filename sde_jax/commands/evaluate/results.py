@@ -13,6 +13,7 @@ evaluations those that differ in `steps` (and `evaluations`) alone.
 
 import csv
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from sde_jax.commands.workdir import Workdir
 from sde_jax.errors import InputError
 
 FORMAT = 1
+FOLDER = "evaluation"
+"""Where, in the run's directory, files that belong to rows are."""
 PARTS = ("loss", "likelihood", "samples")
 
 
@@ -67,6 +70,16 @@ class Row:
     def key(self) -> tuple[Any, ...]:
         """What the number is of: the later of two rows that agree in it stands."""
         return (*_place(self), self.metric, self.features or "")
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number as JSON can hold it: None where it is not finite."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def told(**details: float) -> dict[str, float]:
+    """Return the further numbers that are finite."""
+    return {name: float(value) for name, value in details.items() if math.isfinite(value)}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,51 @@
+"""What the values of flags may be: text to a value, or `argparse.ArgumentTypeError`."""
+
+import argparse
+import re
+from pathlib import Path
+
+
+def path(text: str) -> Path:
+    """Return a path, which may not be nothing."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got nothing")
+    return Path(text)
+
+
+def shape(text: str) -> tuple[int, ...]:
+    """Return height, width and channels."""
+    sizes = tuple(count(size.strip()) for size in text.split(","))
+    if len(sizes) != 3:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected height,width,channels")
+    return sizes
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return names set apart by commas, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """Return numbers set apart by commas, each once."""
+    return tuple(dict.fromkeys(count(number) for number in names(text)))
+
+
+def checkpoints(text: str) -> str | tuple[int, ...]:
+    """Return "last", "all", or steps."""
+    return text if text in ("last", "all") else counts(text)
+
+
+def count(text: str) -> int:
+    """Return an integer from 1 on."""
+    return _integer(text, 1, 2**31)
+
+
+def seed(text: str) -> int:
+    """Return an integer from 0 on."""
+    return _integer(text, 0, 2**32)
+
+
+def _integer(text: str, low: int, end: int) -> int:
+    if not re.fullmatch(r"-?[0-9]+", text) or not low <= int(text) < end:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected an integer from {low} to {end - 1}")
+    return int(text)

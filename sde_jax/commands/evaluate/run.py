@@ -1,0 +1,78 @@
+"""An evaluation from end to end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sde_jax import processes
+from sde_jax.commands.evaluate import results
+from sde_jax.commands.evaluate.arrivals import Arrivals, identity
+from sde_jax.commands.evaluate.basis import Basis
+from sde_jax.commands.evaluate.held_out import Likelihood, Loss
+from sde_jax.commands.evaluate.request import Request
+from sde_jax.commands.evaluate.results import Results
+from sde_jax.commands.evaluate.samples import Samples
+from sde_jax.commands.evaluate.subject import Part, Subject
+from sde_jax.commands.workdir import Workdir, load, require_average
+from sde_jax.model import Model
+from sde_jax.training import Shelf
+
+
+def run(directory: Path, request: Request, output: Path | None = None) -> Results:
+    """Evaluate a run's checkpoints; write what was found to what is there already; return what was found now.
+
+    The files are `evaluation` in the run's directory, or `output`, with the endings .json and .csv, written anew after
+    each part of each checkpoint. Raises `InputError` where what is asked for cannot be had, `RunError` where a solver
+    does not reach its tolerance or a checkpoint does not come.
+    """
+    workdir = Workdir(directory)
+    record = request.record(workdir.read_record())
+    processes.require_same(processes.fingerprint(record.to_json(), 0))
+    basis, shelf = Basis(record, request), Shelf(workdir.checkpoints)
+    name = str((output or directory / "evaluation").with_suffix("").absolute())
+    there, found = results.read(workdir, name) or Results(), Results()
+    arrivals = Arrivals(shelf, request.checkpoints, record.experiment.training.steps, request.patience)
+    arrivals.require()
+    require_average(record, request.average)
+    _prepare(basis)
+    parts: list[Part] = []
+    for step in arrivals:
+        model = load(workdir, request.average, step, record)
+        parts = parts or list(_parts(basis, model))
+        subject = Subject(workdir, model, request.average, identity(shelf, step))
+        for part in parts:
+            measured = part.measure(subject)
+            if processes.is_first():
+                rows, files = part.results(subject, measured)
+                there, found = (all_.updated(rows, files, _data(basis)) for all_ in (there, found))
+                with processes.deferred():
+                    results.write(workdir, there, name)
+    return found
+
+
+def _prepare(basis: Basis) -> None:
+    """Find what is wrong with the data, features and references before anything is drawn."""
+    parts, request = basis.request.parts, basis.request
+    if {"loss", "likelihood"} & {*parts}:
+        _ = basis.held_out
+    if "samples" in parts:
+        _ = basis.references
+    if request.write_reference is not None:
+        basis.write_reference(request.write_reference)
+
+
+def _parts(basis: Basis, model: Model) -> Iterator[Part]:
+    if "loss" in basis.request.parts:
+        yield Loss(model, *basis.held_out)
+    if "likelihood" in basis.request.parts:
+        yield Likelihood(model, *basis.held_out)
+    if "samples" in basis.request.parts:
+        shown = basis.evaluation.neighbours and basis.here
+        for job in basis.request.jobs(basis.record.experiment):
+            yield Samples(model, job, basis.extractor, basis.references, basis.splits.train if shown else None)
+
+
+def _data(basis: Basis) -> dict[str, Any]:
+    known = "origin" in vars(basis)
+    data = basis.origin.data if known else None
+    return {"fingerprint": data, "shape": list(basis.record.shape), "levels": basis.record.levels}
