@@ -221,7 +221,10 @@ def _prepare(parser: argparse.ArgumentParser) -> None:
 
 
 DATA_ACTIONS = {
-    "inspect": ("what data are, what noise suits them, and whether anything is wrong", _inspect),
+    "inspect": (
+        "what data are, what noise suits them, and whether anything is wrong (exit code 1, where they can be read)",
+        _inspect,
+    ),
     "prepare": ("convert data into array_record files, or go on with that", _prepare),
 }
 

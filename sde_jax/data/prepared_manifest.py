@@ -15,7 +15,8 @@ from sde_jax.data.scaling import Scaling
 from sde_jax.errors import InputError
 
 MANIFEST = "manifest.json"
-FORMAT = "sde_jax prepared data, version 1"
+_KIND = "sde_jax prepared data"
+FORMAT = f"{_KIND}, version 1"
 DType = Literal["uint8", "int32", "float32"]
 _PROGRESS = ("parts", "left_out")
 _AGAIN = "delete the folder and prepare the data again"
@@ -105,6 +106,14 @@ class Manifest:
 
     def _plan(self) -> dict[str, Any]:
         return json.loads(json.dumps({name: value for name, value in asdict(self).items() if name not in _PROGRESS}))
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether a folder holds prepared data, of whatever version, complete or damaged."""
+    try:
+        return _KIND in (folder / MANIFEST).read_text()[:100]
+    except (OSError, ValueError):
+        return False
 
 
 def read_manifest(folder: Path) -> Manifest:

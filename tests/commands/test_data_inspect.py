@@ -135,6 +135,18 @@ def test_what_open_alone_refuses_is_told_with_the_rest(command, tmp_path):
     assert ["'00.png'" in found["problems"][0], "'x.gif'" in found["problems"][-1]] == [True, True]
 
 
+def test_files_that_are_no_images_are_noted(command, tmp_path):
+    code, found = command(archive(tmp_path / "images.zip", good() | {"notes.txt": b"hello", "manifest.json": b"{}"}))
+    assert (code, found["notes"][0]) == (0, "2 files are no images and are passed over, as 'manifest.json'")
+
+
+def test_a_manifest_of_another_kind_makes_no_prepared_data(command, tmp_path):
+    for name, content in (good() | {"manifest.json": b"{}"}).items():
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / "images" / name).write_bytes(content)
+    assert command(tmp_path / "images")[1]["data"]["type"] == "Images"
+
+
 def test_numbers_that_are_none_are_counted(command, tmp_path):
     values = RNG.normal(size=(50, 3)).astype(np.float32)
     values[[3, 9], [0, 2]] = np.nan, np.inf
@@ -171,6 +183,7 @@ def test_every_wrong_column_of_a_table_is_told(command, tmp_path):
         (["words.npy"], "expected real or whole numbers"),
         (["words.csv"], "column 'a' is 'x' in row 1"),
         (["none.csv"], "has no rows"),
+        (["none.tfrecords"], "none.tfrecords"),
         ([], "expected either a PATH or --config FILE"),
         (["empty", "--config=configs/digits_vp.py"], "expected either a PATH or --config FILE"),
         (["empty", "--config.seed=1"], "--config.seed: expected --config with it"),

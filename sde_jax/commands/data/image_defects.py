@@ -8,7 +8,7 @@ import numpy as np
 from sde_jax.data import Images, Splits
 from sde_jax.data.image_decoding import SUFFIXES, read_image
 from sde_jax.data.image_files import Files, open_files
-from sde_jax.data.image_labels import folder_labels, read_labels
+from sde_jax.data.image_labels import LABELS, folder_labels, read_labels
 from sde_jax.data.images import ImageFiles
 from sde_jax.errors import InputError
 
@@ -37,6 +37,13 @@ def images(dataset: Images) -> tuple[Splits | None, list[str]]:
         ImageFiles(files, [names[row] for row in rows], labels[rows], shape, dataset.size) for rows in (alike, [])
     )
     return Splits(train, none, shape, 256, classes=classes, left_out=tuple(unreadable)), problems
+
+
+def passed_over(dataset: Images) -> list[str]:
+    """Return the files that are neither images nor labels, in one line, if there are any."""
+    files = open_files(dataset.path)
+    others = [name for name in files.names if name != LABELS and not name.lower().endswith(SUFFIXES)]
+    return [f"{len(others)} files are no images and are passed over, as {others[0]!r}"] if others else []
 
 
 def _shapes(files: Files, names: Sequence[str], size: int | None) -> tuple[dict[str, Shape], list[str]]:

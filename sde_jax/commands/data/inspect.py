@@ -10,10 +10,11 @@ import numpy as np
 
 from sde_jax.codec import encode
 from sde_jax.commands.data.defects import salvaged
+from sde_jax.commands.data.image_defects import passed_over
 from sde_jax.commands.data.picture import picture
 from sde_jax.commands.data.survey import Survey
 from sde_jax.commands.data.text import shown
-from sde_jax.data import Dataset, Splits
+from sde_jax.data import Dataset, Images, Splits
 from sde_jax.data.diameter import diameter
 from sde_jax.errors import InputError
 
@@ -42,13 +43,21 @@ def run(dataset: Dataset, exact: bool, output: Path | None, as_json: bool) -> in
         "data": encode(dataset),
         **_what(splits, found),
         "noise": noise(splits, found, exact),
-        "notes": [*(f"left out: {line}" for line in splits.left_out if line not in problems), *_notes(splits, found)],
+        "notes": [
+            *_passed_over(dataset),
+            *(f"left out: {line}" for line in splits.left_out if line not in problems),
+            *_notes(splits, found),
+        ],
         "problems": problems,
         "picture": f"{name}.png",
     }
     _write(name, facts, splits, found)
     print(json.dumps(facts) if as_json else shown(facts))
     return 1 if problems else 0
+
+
+def _passed_over(dataset: Dataset) -> list[str]:
+    return passed_over(dataset) if isinstance(dataset, Images) else []
 
 
 def _write(name: Path, facts: dict[str, Any], splits: Splits, found: Survey) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sde_jax.codec import decode
 from sde_jax.commands.settings import from_file
-from sde_jax.data import ArrayFile, Dataset, Images, Prepared, Table
-from sde_jax.data.prepared_manifest import MANIFEST
+from sde_jax.data import ArrayFile, Dataset, Images, Prepared, Table, TFRecordImages
+from sde_jax.data.prepared_manifest import is_prepared
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
 
@@ -38,6 +38,8 @@ def dataset_at(path: str, whole: bool) -> Dataset:
         return ArrayFile(path)
     if suffix in (".csv", ".tsv", ".parquet", ".pq"):
         return Table(path, delimiter="\t" if suffix == ".tsv" else ",")
-    if (Path(path).expanduser() / MANIFEST).is_file():
+    if suffix == ".tfrecords":
+        return TFRecordImages(path)
+    if is_prepared(Path(path).expanduser()):
         return Prepared(path)
     return Images(path, held_out_per_class=0) if whole else Images(path)
