@@ -28,10 +28,9 @@ class Predictions(NamedTuple):
 class InceptionScore:
     """exp(mean_x KL(p(y|x) || p(y))), p(y) = mean_x p(y|x), the mean over splits (Salimans et al. 2016, section 4).
 
-    p(y|x) is the softmax of the logits; an example belongs to the split index mod `splits`. The standard error and the
-    interval are those of a mean over splits; the customary deviation between splits is sqrt(splits) times that. The
-    score of n / splits examples is too small: `all` among the details is that of all together. Raises `InputError`
-    unless splits >= 1.
+    p(y|x) is the softmax of the logits; an example belongs to the split index mod `splits`. The standard error is that
+    of a mean over splits; the customary deviation between splits is sqrt(splits) times that. The score of n / splits
+    examples is too small: `all` among the details is that of all together. Raises `InputError` unless splits >= 1.
     """
 
     splits: int = 10
@@ -77,7 +76,7 @@ class InceptionScore:
         details = {"all": float(_score(*(np.sum(sums, 0) for sums in generated)))}
         few = samples < len(parts) * classes
         warning = f"splits of {samples // len(parts)} examples for {classes} classes: the score is too small"
-        return Result(*mean, samples, None, details, (warning,) if few else ())
+        return Result(mean.value, mean.standard_error, None, samples, None, details, (warning,) if few else ())
 
 
 def _score(examples: np.ndarray, negentropy: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

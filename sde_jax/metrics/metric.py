@@ -16,8 +16,9 @@ class Result:
     """What a metric says, and of how many examples.
 
     value: the estimate; standard_error: of the estimate, None where it cannot be told; interval: (low, high) that holds
-    the true value with probability 95%; samples, reference_samples: the examples it was computed from, None where there
-    are none or their number is unknown; details: further numbers by name; warnings: lines to be shown with the value.
+    the true value with probability 95%, None where that cannot be told or the estimate is biased; samples,
+    reference_samples: the examples it was computed from, None where there are none or their number is unknown; details:
+    further numbers by name; warnings: lines to be shown with the value.
     """
 
     value: float

@@ -70,6 +70,23 @@ def test_subsets_of_a_round_share_no_example_and_are_drawn_anew_with_another_see
     assert len(values) == 2
 
 
+def test_every_subset_is_full():
+    x, y, _ = draw(np.random.default_rng(0), 6)
+    given = state_of(x), state_of(y)
+    first, both = (Kernel(subsets=n, size=5).result(*given).value for n in (1, 2))
+    parts = [[np.delete(state.features, i, 0) for i in range(6)] for state in given]
+    possible = [kernel_distance(*pair) for pair in itertools.product(*parts)]
+    for value in (first, 2 * both - first):
+        assert np.min(np.abs(np.array(possible) - value)) < 1e-9
+
+
+def test_subsets_of_both_sets_are_drawn_independently():
+    # Of the same data as both: equal subsets would be 0.3 too near, for a row is then paired with itself.
+    x = np.random.default_rng(0).uniform(-1, 1, size=1000)
+    result = Kernel(subsets=100, size=10).result(state_of(x), state_of(x))
+    assert abs(result.value) < 4 * result.standard_error < 0.2
+
+
 def test_many_subsets_are_not_taken_for_many_examples():
     # The error is that of the examples: more subsets of the same ones do not lower it.
     x, y, _ = draw(np.random.default_rng(1), 1000)
