@@ -84,6 +84,7 @@ def _run(name: str, outcome: Outcome) -> Run:
         curve=next(iter(progress.curve(outcome.rows).values()), None),
         evaluations=[asdict(row) for row in outcome.evaluation.rows],
         grids=outcome.grids,
+        points=outcome.points,
     )
 
 

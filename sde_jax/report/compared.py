@@ -13,6 +13,7 @@ class Run:
     name: unlike those of the others. numbers: name -> number that has no error, such as the training steps.
     bits_per_dim, index: [n] each, of held-out examples by index. curve: (steps [n], increasing; losses [n]).
     evaluations: as in `Report`. grids: sampler -> uint8 [n, h, w, c].
+    points: sampler -> as in `Report`.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Run:
     curve: tuple[ArrayLike, ArrayLike] | None = None
     evaluations: Sequence[Mapping[str, object]] = ()
     grids: Mapping[str, ArrayLike] = field(default_factory=dict)
+    points: Mapping[str, tuple[ArrayLike, ArrayLike | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -96,7 +96,11 @@ def _gap(one: Finding | None, first: Finding | None) -> Difference | None:
 
 def _plain(runs: Sequence[Run]) -> list[list[str]]:
     names = dict.fromkeys(name for run in runs for name in run.numbers)
-    return [_row(name, [_number(run, name) for run in runs], [None] * (len(runs) - 1)) for name in names]
+    rows = []
+    for name in names:
+        first, *texts = [_number(run, name) for run in runs]
+        rows.append([name, first, *(cell for text in texts for cell in (text, "")), ""])
+    return rows
 
 
 def _number(run: Run, name: str) -> str:

@@ -8,6 +8,7 @@ from sde_jax.report.evaluation_sections import basis_rows, metric_diagrams, metr
 from sde_jax.report.findings import Finding, findings
 from sde_jax.report.image_sections import grid_figures
 from sde_jax.report.measured import Measured
+from sde_jax.report.point_sections import point_figures
 from sde_jax.report.quality import over_checkpoints, quality
 from sde_jax.report.settings import setting_rows
 
@@ -41,6 +42,13 @@ def _metric(names: Sequence[str], by_run: Sequence[Sequence[Finding]]) -> dict[s
 
 def _named(run: str, lines: dict[str, Measured]) -> dict[str, Measured]:
     return {f"{run}: {name}": line for name, line in lines.items()}
+
+
+def points_of_runs(runs: Sequence[Run]) -> list[dict[str, object]]:
+    """Figures of samples that are vectors, sampler by sampler."""
+    samplers = dict.fromkeys(name for run in runs for name in run.points)
+    drawn = {f"{run.name}, sampler {name}": run.points[name] for name in samplers for run in runs if name in run.points}
+    return point_figures(drawn, ())
 
 
 def grids_of_runs(runs: Sequence[Run]) -> list[dict[str, object]]:

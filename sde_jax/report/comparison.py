@@ -3,7 +3,7 @@
 from sde_jax.errors import InputError
 from sde_jax.report.compared import Comparison
 from sde_jax.report.compared_numbers import number_table
-from sde_jax.report.compared_pictures import curve_of_runs, grids_of_runs, metrics_of_runs
+from sde_jax.report.compared_pictures import curve_of_runs, grids_of_runs, metrics_of_runs, points_of_runs
 from sde_jax.report.document import document
 
 
@@ -28,5 +28,6 @@ def render_comparison(comparison: Comparison) -> str:
         settings_that_differ=[[name, *values] for name, values in comparison.settings],
         curve=curve_of_runs(comparison.runs),
         metrics=metrics_of_runs(comparison.runs),
+        points=points_of_runs(comparison.runs),
         grids=grids_of_runs(comparison.runs),
     )

@@ -28,7 +28,7 @@ class Report:
     bits_per_dim: [n], negative log-likelihood of each held-out example, bits per dimension.
     passes: how often each of them was scored, with dequantisation and probes drawn anew.
     bound_bits_per_dim: the mean of the variational bound on the same examples, and its standard error or None.
-    baseline_bits_per_dim: the same of something to compare with, [m] or one number.
+    baseline_bits_per_dim: that of something to compare with, one number, [m], or [n] of the same examples.
     evaluations: the rows of `evaluation.json`, mappings of the fields of `Finding`.
     neighbours: (samples uint8 [k, h, w, c]; the m training images nearest to each [k, m, h, w, c]; their distances
       [k, m]).

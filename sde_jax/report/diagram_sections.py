@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from sde_jax.errors import InputError
 from sde_jax.report.contents import Report
+from sde_jax.report.differences import paired_difference
 from sde_jax.report.embedding import diagram
 from sde_jax.report.histogram import likelihood_histogram, mean_error
 from sde_jax.report.levels import losses_by_noise_level
@@ -78,4 +79,8 @@ def likelihood_rows(report: Report) -> list[Row]:
         facts["passes"] = f"{passes:,} for each example, of dequantisation and probes drawn anew"
     if report.bound_bits_per_dim is not None:
         facts["variational bound"] = f"{value_text(*report.bound_bits_per_dim)} bits per dimension"
+    baseline = np.asarray(report.baseline_bits_per_dim) if report.baseline_bits_per_dim is not None else np.zeros(())
+    if baseline.shape == bits.shape:
+        gap = paired_difference(bits, np.arange(len(bits)), baseline, np.arange(len(bits)))
+        facts |= {} if gap is None else {"against the baseline": str(gap)}
     return setting_rows("likelihood", facts)

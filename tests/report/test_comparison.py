@@ -8,6 +8,7 @@ import pytest
 from sde_jax.errors import InputError
 from sde_jax.report import Comparison, Run, difference, paired_difference, render_comparison
 from sde_jax.report.compared_numbers import number_table
+from sde_jax.report.compared_pictures import points_of_runs
 
 HOSTILE = "<script>window.pwned=1</script>"
 RNG = np.random.default_rng(0)
@@ -134,6 +135,19 @@ def test_curves_quality_and_samples_of_all_runs_are_shown(evaluation_rows):
         "second &lt;script&gt;window.pwned=1&lt;/script&gt;, sampler ode: 9 images of 4 by 4 pixels",
     ]
     assert HOSTILE not in page
+
+
+def test_points_of_all_runs_are_shown_sampler_by_sampler():
+    plane = RNG.normal(size=(20, 2))
+    compared = [
+        Run("a", points={"pc": (plane, None), "ode": (plane, None)}),
+        Run("b", points={"ode": (plane, plane)}),
+    ]
+    assert [figure["caption"] for figure in points_of_runs(compared)] == [
+        "a, sampler pc: 20 samples",
+        "a, sampler ode: 20 samples",
+        "b, sampler ode: 20 samples and 20 held-out examples",
+    ]
 
 
 def test_remarks_and_settings_that_differ_are_shown():

@@ -132,6 +132,16 @@ def test_there_is_a_section_only_where_there_is_data(document):
     assert [section["id"] for section in one.all("section")] == ["samples"]
 
 
+def test_a_likelihood_is_told_with_its_error_its_passes_and_its_distance_to_the_baseline(document, report):
+    bits, gaps = report.bits_per_dim, report.bits_per_dim - report.baseline_bits_per_dim
+    said = document.text["dd"]
+    assert f"{bits.mean():.3f} ± {np.std(bits, ddof=1) / 8:.3f} bits per dimension, over 64 examples" in said
+    assert "2 for each example" in said
+    assert "2.900 ± 0.050 bits per dimension" in said
+    error = np.std(gaps, ddof=1) / 8
+    assert f"−{-gaps.mean():.3f} ± {error:.3f}, paired over 64 examples" in said
+
+
 def test_time_is_told_part_by_part_the_longest_first(document):
     assert document.text["th"].startswith(f"stepsdata {HOSTILE}compile")
     assert document.text["td"].startswith("15 h 05 min97.7%20 min 34 s2.2%1 min 01 s0.1%")
