@@ -33,7 +33,7 @@ def run(directories: Sequence[Path], output: Path) -> Path:
         runs=[_run(name, outcome) for name, outcome in zip(names, outcomes, strict=True)],
         remarks=[] if same else [_other_data(names, data)],
         settings=_settings([record.to_json() for record in records]),
-        paired=same,
+        same_data=same,
     )
     page = render_comparison(comparison)
     return Workdir(output.absolute().parent).write(output.name, lambda file: file.write_text(page, encoding="utf-8"))

@@ -100,8 +100,16 @@ class Outcome:
 
     @cached_property
     def samples(self) -> dict[str, Arrays]:
-        """Of every sampler that has drawn some: `samples` [n, ...] in the data's own units, and its film."""
+        """Of every sampler that has drawn some: `samples` [n, ...] in the data's own units, and its film.
+
+        Where `sample` was not run they are the first ones of the newest checkpoint evaluated, without a film.
+        """
         drawn = {name: self._arrays(f"samples_{name}.npz") for name in self.record.experiment.samplers}
+        if not any(drawn.values()):
+            files = [file for file in self.evaluation.files if file.part == "samples"]
+            newest = max((file.checkpoint_step for file in files), default=0)
+            files = [file for file in files if file.checkpoint_step == newest]
+            drawn = {", ".join(_drawn_by(file)): self._arrays(file.path) for file in files}
         return {name: arrays for name, arrays in drawn.items() if arrays}
 
     @property
@@ -126,7 +134,7 @@ class Outcome:
         files = [file for file in self.evaluation.files if file.part == "samples"] if self.record.is_image else []
         for file in sorted(files, key=lambda file: (file.checkpoint_step, file.steps or 0), reverse=True):
             arrays = self._arrays(file.path)
-            if arrays and arrays["neighbours"].size:
+            if "neighbours" in arrays:
                 nearest = as_bytes(arrays["neighbours"], self.record)
                 samples = as_bytes(arrays["samples"][: len(nearest)], self.record)
                 return samples, nearest, arrays["neighbour_distance"]
@@ -161,6 +169,11 @@ class Outcome:
                 return dict(arrays)
         except (OSError, ValueError, BadZipFile) as error:
             raise InputError(f"{path}: damaged ({error}); remove it") from error
+
+
+def _drawn_by(file: results.File) -> list[str]:
+    steps = [f"{file.steps:,} steps"] if file.steps else []
+    return [file.sampler or "", *steps, *([file.average] if file.average else [])]
 
 
 def _copies(row: results.Row) -> str:

@@ -19,12 +19,12 @@ from sde_jax.training import read_account, read_books
 from sde_jax.version import __version__
 
 SUMMARY = {
-    "bits_per_dim": ("bits per dimension", "held-out images, probability-flow ODE; lower is better"),
-    "bits_per_dim_standard_error": ("standard error", "of the mean over held-out images, bits per dimension"),
-    "baseline_bits_per_dim": ("Gaussian mixture", "the baseline on the same images, bits per dimension"),
+    "bits_per_dim": ("bits per dimension", "held-out examples, probability-flow ODE; lower is better"),
+    "bits_per_dim_standard_error": ("standard error", "of the mean over held-out examples, bits per dimension"),
+    "baseline_bits_per_dim": ("Gaussian mixture", "the baseline on the same examples, bits per dimension"),
     "train_steps": ("training steps", "updates of the parameters"),
     "train_seconds": ("training seconds", "wall time, without what came before the first and steps made again"),
-    "likelihood_function_evaluations": ("evaluations, likelihood", "network calls an image scored, each with tangents"),
+    "likelihood_function_evaluations": ("evaluations, likelihood", "network calls an example, each with tangents"),
 }
 SAMPLER_SUMMARY = {
     "function_evaluations": ("evaluations, {}", "network calls a sample"),
@@ -49,7 +49,7 @@ def contents(outcome: Outcome) -> Report:
     """Return what there is to tell about a run."""
     workdir, record, likelihood = outcome.workdir, outcome.record, outcome.likelihood
     evaluations = [asdict(row) for row in outcome.evaluation.rows]
-    film = next(iter(outcome.samples.values()), None) if record.is_image else None
+    films = [drawn for drawn in outcome.samples.values() if "trajectory" in drawn] if record.is_image else []
     return Report(
         title=outcome.name,
         summary=[*summary(results(workdir)), *evaluation_summary(evaluations)],
@@ -63,8 +63,8 @@ def contents(outcome: Outcome) -> Report:
         grids={f"sampler {name}": images for name, images in outcome.grids.items()},
         points={f"sampler {name}": pair for name, pair in outcome.points.items()},
         columns=outcome.columns,
-        trajectory=as_bytes(film["trajectory"], record) if film else None,
-        trajectory_times=film["trajectory_times"] if film else None,
+        trajectory=as_bytes(films[0]["trajectory"], record) if films else None,
+        trajectory_times=films[0]["trajectory_times"] if films else None,
         bits_per_dim=likelihood.get("bits_per_dim"),
         passes=outcome.scores.get("passes") if likelihood else None,
         bound_bits_per_dim=outcome.bound if likelihood else None,

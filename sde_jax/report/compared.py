@@ -31,11 +31,12 @@ class Comparison:
     """Two or more runs, of which all but the first are compared with it.
 
     remarks: what to know before numbers are compared, in sentences. settings: those that differ, each with its value in
-    every run, in words. paired: whether examples of one index are the same in all runs.
+    every run, in words. same_data: whether examples of one index are the same in all runs; differences are
+    told of such alone.
     """
 
     title: str
     runs: Sequence[Run]
     remarks: Sequence[str] = ()
     settings: Sequence[tuple[str, Sequence[str]]] = ()
-    paired: bool = True
+    same_data: bool = True

@@ -16,8 +16,8 @@ from sde_jax.report.values import value_text
 NONE = "–"
 
 
-def number_table(runs: Sequence[Run], paired: bool) -> dict[str, list]:
-    """`head` and `body` of the table: a number in every run, and its difference to that of the first run.
+def number_table(runs: Sequence[Run], same_data: bool) -> dict[str, list]:
+    """`head` and `body` of the table: a number in every run, and on the same data its difference to that of the first.
 
     Raises InputError where bits per dimension or a row of evaluations is not what `Run` says.
     """
@@ -25,7 +25,7 @@ def number_table(runs: Sequence[Run], paired: bool) -> dict[str, list]:
     head = ["number", first.name]
     for run in others:
         head += [run.name, f"{run.name} \N{MINUS SIGN} {first.name}"]
-    body = [*_bits(runs, paired), *_evaluations(runs), *_plain(runs)]
+    body = [*_bits(runs, same_data), *_evaluations(runs, same_data), *_plain(runs)]
     return {"head": [*head, "measured with"], "body": body}
 
 
@@ -36,7 +36,7 @@ def _row(name: str, texts: Sequence[str], gaps: Sequence[Difference | None], bas
     return [*cells, basis]
 
 
-def _bits(runs: Sequence[Run], paired: bool) -> list[list[str]]:
+def _bits(runs: Sequence[Run], same_data: bool) -> list[list[str]]:
     scored = [None if run.bits_per_dim is None else finite_vector("bits_per_dim", run.bits_per_dim) for run in runs]
     if all(bits is None for bits in scored):
         return []
@@ -44,10 +44,10 @@ def _bits(runs: Sequence[Run], paired: bool) -> list[list[str]]:
     indices = [_indices(run, bits) for run, bits in zip(runs, scored, strict=True)]
     gaps: list[Difference | None] = []
     for bits, mean, index in zip(scored[1:], means[1:], indices[1:], strict=True):
-        if bits is None or mean is None or scored[0] is None or means[0] is None:
+        if not same_data or bits is None or mean is None or scored[0] is None or means[0] is None:
             gaps.append(None)
             continue
-        pairs = paired_difference(bits, index, scored[0], indices[0]) if paired else None
+        pairs = paired_difference(bits, index, scored[0], indices[0])
         gaps.append(pairs or difference(*mean, *means[0]))
     texts = [NONE if mean is None else value_text(*mean) for mean in means]
     counts = ", ".join("none" if bits is None else f"{len(bits):,}" for bits in scored)
@@ -60,10 +60,10 @@ def _indices(run: Run, bits: np.ndarray | None) -> np.ndarray:
     return np.arange(len(bits)) if run.index is None else np.asarray(run.index)
 
 
-def _evaluations(runs: Sequence[Run]) -> list[list[str]]:
+def _evaluations(runs: Sequence[Run], same_data: bool) -> list[list[str]]:
     by_run = [_newest(run) for run in runs]
     keys = list(dict.fromkeys(key for found in by_run for key in found))
-    return [_evaluation([found.get(key) for found in by_run]) for key in keys]
+    return [_evaluation([found.get(key) for found in by_run], same_data) for key in keys]
 
 
 def _newest(run: Run) -> dict[tuple[object, ...], Finding]:
@@ -78,14 +78,15 @@ def _newest(run: Run) -> dict[tuple[object, ...], Finding]:
     return newest
 
 
-def _evaluation(found: Sequence[Finding | None]) -> list[str]:
+def _evaluation(found: Sequence[Finding | None], same_data: bool) -> list[str]:
     one = next(one for one in found if one is not None)
     steps = f"{one.steps:,} steps" if one.steps else None
     name = ", ".join(filter(None, [metric_name(one.metric), one.sampler, steps, one.average]))
     basis = [f"{one.samples:,} samples", *basis_rows(one).values()]
     basis += [NOT_COMPARABLE] if one.comparable is False else []
     texts = [NONE if each is None else finding_text(each) for each in found]
-    return _row(name, texts, [_gap(each, found[0]) for each in found[1:]], "; ".join(basis))
+    gaps = [_gap(each, found[0]) if same_data else None for each in found[1:]]
+    return _row(name, texts, gaps, "; ".join(basis))
 
 
 def _gap(one: Finding | None, first: Finding | None) -> Difference | None:

@@ -24,7 +24,7 @@ def render_comparison(comparison: Comparison) -> str:
         comparison.title,
         names=names,
         remarks=list(comparison.remarks),
-        numbers=number_table(comparison.runs, comparison.paired),
+        numbers=number_table(comparison.runs, comparison.same_data),
         settings_that_differ=[[name, *values] for name, values in comparison.settings],
         curve=curve_of_runs(comparison.runs),
         metrics=metrics_of_runs(comparison.runs),

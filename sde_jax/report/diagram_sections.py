@@ -76,7 +76,7 @@ def likelihood_rows(report: Report) -> list[Row]:
         raise InputError(f"passes is {passes}; expected 1 or more")
     facts = {"mean": f"{value_text(bits.mean(), mean_error(bits))} bits per dimension, over {len(bits):,} examples"}
     if passes is not None:
-        facts["passes"] = f"{passes:,} for each example, of dequantisation and probes drawn anew"
+        facts["passes"] = f"{passes:,} for each example, with all that is random drawn anew"
     if report.bound_bits_per_dim is not None:
         facts["variational bound"] = f"{value_text(*report.bound_bits_per_dim)} bits per dimension"
     baseline = np.asarray(report.baseline_bits_per_dim) if report.baseline_bits_per_dim is not None else np.zeros(())

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sde_jax.commands.outcome import Outcome
+from sde_jax.commands.report import contents
 from sde_jax.commands.workdir import Workdir
 
 FIVE = np.array([3.0, 3.5, 4.0, 4.5, 5.0])
@@ -65,6 +66,22 @@ def test_every_problem_of_what_is_given_is_told(run, tmp_path, sde_jax):
     first, second = sde_jax("compare", run, tmp_path / "none", run).problems
     assert first == f"{run}: given twice"
     assert second.startswith(f"{tmp_path / 'none'}: no run there")
+
+
+def test_samples_come_from_the_newest_evaluation_where_none_were_drawn(run):
+    images = np.random.default_rng(0).integers(0, 17, (2, 3, 8, 8, 1), np.uint8)
+    files = []
+    for step in (8, 12):
+        np.savez(run / f"{step}.npz", samples=images[step // 12])
+        files.append({"path": f"{step}.npz", "part": "samples", "checkpoint_step": step, "sampler": "pc", "steps": 4})
+    (run / "evaluation.json").write_text(json.dumps({"format": 1, "data": {}, "rows": [], "files": files}))
+    outcome = Outcome(Workdir(run))
+    ((name, drawn),) = outcome.samples.items()
+    assert name == "pc, 4 steps"
+    np.testing.assert_array_equal(drawn["samples"], images[1])
+    np.testing.assert_allclose(outcome.grids[name], images[1] * (255 / 16), atol=0.5)
+    assert outcome.neighbours is None
+    assert contents(outcome).trajectory is None
 
 
 def test_bits_come_from_the_newest_evaluation_where_likelihood_was_not_run(run):

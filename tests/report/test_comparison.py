@@ -60,8 +60,8 @@ def runs(rows=()):
     )
 
 
-def numbers(compared, paired=True):
-    table = number_table(compared, paired)
+def numbers(compared, same_data=True):
+    table = number_table(compared, same_data)
     return table["head"], {row[0]: dict(zip(table["head"], row, strict=True)) for row in table["body"]}
 
 
@@ -104,9 +104,15 @@ def test_bits_of_the_same_examples_are_compared_in_pairs():
     assert rows["training steps"][f"second {HOSTILE}"] == "–"
 
 
-def test_bits_of_other_data_are_not_paired():
-    head, rows = numbers(runs(), paired=False)
-    assert "paired" not in rows["bits per dimension"][head[3]]
+def test_numbers_of_other_data_have_no_difference(evaluation_rows):
+    head, rows = numbers(runs(evaluation_rows), same_data=False)
+    assert {row[head[3]] for row in rows.values()} == {"–", ""}
+
+
+def test_bits_of_other_examples_of_the_same_data_differ_without_pairs():
+    first, second = runs()
+    head, rows = numbers([first, replace(second, index=np.arange(400) + 400)])
+    assert re.fullmatch(r"−0\.10\d ± 0\.07\d", rows["bits per dimension"][head[3]])
 
 
 def test_metrics_are_compared_at_the_newest_checkpoint_and_on_one_basis(evaluation_rows):
