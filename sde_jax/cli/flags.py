@@ -245,7 +245,10 @@ COMMANDS = {
     "compare": ("write one HTML page about several runs: numbers, differences, curves, samples", _compare),
     "convert": ("make a run of weights of other projects, or of a published model", _convert),
     "average": ("make a run of an average of another length from a run's kept checkpoints", _average),
-    "train-features": ("train a classifier on a data set's labels, for features of evaluations", _train_features),
+    "train-features": (
+        "train a classifier on a data set's labels: features for evaluations, not comparable with published FIDs",
+        _train_features,
+    ),
     "configs": ("list a folder's experiments, with what is published of them and what came out", _configs),
     "publish": ("write the model with its card as a directory that loads in one call; push it to the hub", _publish),
     "certify": ("measure every sampler's order, likelihoods and conversions against closed forms", _certify),

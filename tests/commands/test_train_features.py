@@ -1,6 +1,5 @@
 import json
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -48,7 +47,8 @@ def test_data_without_labels_are_refused(sde_jax, tmp_path):
 @pytest.mark.slow
 def test_a_signal_leaves_nothing_behind(sde_jax, tmp_path):
     process = sde_jax.start("train-features", sde_jax.tiny[0], "--output", tmp_path / "a", "--steps", 10**6)
-    time.sleep(20)
+    while "step" not in process.stderr.readline():
+        pass  # it has not begun to train
     process.send_signal(signal.SIGTERM)
     assert sde_jax.finish(process).code == 75
     assert not list(tmp_path.iterdir())
