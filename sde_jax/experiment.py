@@ -14,7 +14,7 @@ from sde_jax.errors import InputError
 from sde_jax.features import Features, Raw
 from sde_jax.likelihood import Dequantizer, Divergence, Hutchinson, UniformCell
 from sde_jax.metrics import Energy, Frechet, Metric, SlicedWasserstein
-from sde_jax.nn import MLP, Architecture, Compute
+from sde_jax.nn import MLP, Architecture, Compute, Vector, condition_of
 from sde_jax.objective import Objective as Objective
 from sde_jax.ode import Method, Tolerance, Tsit5
 from sde_jax.processes import Watchdog
@@ -22,12 +22,15 @@ from sde_jax.sampling import PredictorCorrector, ProbabilityFlow, Solver, Spacin
 from sde_jax.sde import VP, GaussianPath
 from sde_jax.training import (
     Adam,
+    Augmentation,
     Average,
     ExponentialAverage,
     MeshShape,
+    NoAugmentation,
     OnAnomaly,
     Preview,
     Stop,
+    Symmetry,
     Tracker,
     Untracked,
 )
@@ -37,7 +40,10 @@ from sde_jax.training import (
 class Training:
     """How long, and with what.
 
-    steps: updates; batch_size: examples an update, over all devices; flip: mirror images at random; mesh: how devices
+    steps: updates; batch_size: examples an update, over all devices; flip: mirror images at random; crop: pixels of
+    a mirrored margin, from which and the image a window of its size is cut at random; label_dropout: how often a
+    network with classes is not told them; augmentation: told to the network; symmetry: of examples with their noise;
+    mesh: how devices
     share the state; accumulate: parts of a batch whose gradients are summed one after the other; steps_per_call: steps
     that an accelerator makes before the host is asked (a CPU makes one); on_anomaly: what is done when numbers go
     wrong; watchdog: when no step ends for so long that the run must be stuck; log_every, checkpoint_every: in steps;
@@ -49,6 +55,10 @@ class Training:
     steps: int = 100_000
     batch_size: int = 128
     flip: bool = False
+    crop: int = 0
+    label_dropout: float = 0.0
+    augmentation: Augmentation = field(default_factory=NoAugmentation)
+    symmetry: Symmetry = field(default_factory=Symmetry)
     optimizer: Adam = field(default_factory=Adam)
     average: Average = field(default_factory=ExponentialAverage)
     mesh: MeshShape = field(default_factory=MeshShape)
@@ -69,7 +79,9 @@ class Training:
             1,
             *("steps", "batch_size", "accumulate", "steps_per_call", "log_every", "checkpoint_every", "keep"),
         )
-        _at_least(self, 0, "keep_every")
+        _at_least(self, 0, "keep_every", "crop")
+        if not 0 <= self.label_dropout < 1:
+            raise InputError(f"label_dropout = {self.label_dropout}: expected 0 <= label_dropout < 1")
         if isinstance(self.preview, Preview) and self.preview.every % self.log_every:
             raise InputError(
                 f"preview.every = {self.preview.every}: expected a multiple of log_every = {self.log_every}"
@@ -198,6 +210,8 @@ class Experiment:
             self._require_sampler(self.training.preview)
         if isinstance(self.evaluation, Evaluation):
             self._require_samplers(self.evaluation)
+        if isinstance(self.training, Training):
+            self._require_heard(self.training)
         if isinstance(self.objective, Objective) and isinstance(
             self.sde, GaussianPath
         ):  # as they are in no wrong config
@@ -213,6 +227,17 @@ class Experiment:
         odd = [name for name in evaluation.samplers if name not in self.samplers]
         if odd:
             raise InputError(f"evaluation.samplers: no sampler {odd[0]!r}; {nearest(odd[0], self.samplers)}")
+
+    def _require_heard(self, training: Training) -> None:
+        """Raise `InputError` where the network does not hear what it is told in training."""
+        heard, told = condition_of(self.network).hears(), training.augmentation.size
+        if training.label_dropout and "label" not in heard:
+            raise InputError("training.label_dropout: expected a network conditioned on labels, such as ClassLabel(10)")
+        if told and heard.get("augmentation") != Vector(told):
+            raise InputError(
+                f"training.augmentation tells {told} numbers: expected a network.condition that hears them, "
+                f"Vector({told}) or, beside others, Conditions({{'augmentation': Vector({told}), ...}})"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the experiment as JSON-able data, from which `from_json` makes an equal one."""
@@ -247,7 +272,8 @@ class Experiment:
     def identity(self) -> dict[str, Any]:
         """Return what makes two runs train alike: all settings but how long, how it is logged, sampled and scored."""
         data = self.to_json()
-        kept = {name: data["training"][name] for name in ("batch_size", "flip", "optimizer", "average")}
+        examples = ("batch_size", "flip", "crop", "label_dropout", "augmentation", "symmetry")
+        kept = {name: data["training"][name] for name in (*examples, "optimizer", "average")}
         precision = {"bfloat16": self.compute.bfloat16}
         left_out = ("samplers", "likelihood", "evaluation", "compute")
         return {**{k: v for k, v in data.items() if k not in left_out}, "training": kept, "compute": precision}

@@ -3,10 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import ArrayLike, Int
 
 from sde_jax import nn
 from sde_jax.codec import decode, encode
@@ -15,8 +19,10 @@ from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler
 from sde_jax.likelihood import Encoding, Quantization
 from sde_jax.prediction import denoiser
-from sde_jax.sampling import Samples, sample
+from sde_jax.sampling import Samples, sample_given
 from sde_jax.sde import GaussianPath
+from sde_jax.sde.path import concrete
+from sde_jax.training import BatchLoss
 from sde_jax.typing import Denoiser, Key, Params
 
 
@@ -39,8 +45,15 @@ class Record:
                 f"shape {self.shape}, {self.levels} levels: expected one number or more an example, and 2 to {2**16} "
                 "levels or none"
             )
-        if self.experiment.training.flip and len(self.shape) != 3:
-            raise InputError(f"training.flip on examples of shape {self.shape}: expected images to mirror")
+        training = self.experiment.training
+        if (training.flip or training.crop) and len(self.shape) != 3:
+            raise InputError(
+                f"training.flip or crop on examples of shape {self.shape}: expected images to mirror or crop"
+            )
+        if training.crop and training.crop >= min(self.shape[:2]):
+            raise InputError(f"training.crop = {training.crop}: expected less than the sides of an image {self.shape}")
+        training.augmentation.require(self.shape)
+        training.symmetry.require(self.shape)
 
     @classmethod
     def of(cls, experiment: Experiment, splits: Splits) -> "Record":
@@ -59,7 +72,43 @@ class Record:
 
     def batch(self, count: int) -> dict[str, jax.ShapeDtypeStruct]:
         """Return the shapes and types of a batch of `count` examples."""
-        return {"data": jax.ShapeDtypeStruct((count, *self.shape), self.encoding.dtype)}
+        data = jax.ShapeDtypeStruct((count, *self.shape), self.encoding.dtype)
+        return {"data": data, "label": jax.ShapeDtypeStruct((count,), np.int32)}
+
+    @property
+    def condition(self) -> nn.Condition:
+        """What the network is conditioned on."""
+        return nn.condition_of(self.experiment.network)
+
+    @property
+    def label_count(self) -> int:
+        """The classes that the network knows, 0 for one without."""
+        label = self.condition.hears().get("label")
+        return label.classes if isinstance(label, nn.ClassLabel) else 0
+
+    def told(self, label: ArrayLike = -1) -> Any:
+        """Return the condition of ONE example with this label, -1 for none, that was not augmented; None for none."""
+        size = self.experiment.training.augmentation.size
+        facts = {"label": jnp.asarray(label), **({"augmentation": jnp.zeros(size)} if size else {})}
+        return self.condition.of(facts, self.shape)
+
+    def labels_at(self, index: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """Return the labels of samples for which none are asked: class i mod classes of number i, -1 without."""
+        return index % self.label_count if self.label_count else np.full_like(index, -1)
+
+    def loss(self, apply: nn.Apply) -> BatchLoss:
+        """Return the loss that the run minimises."""
+        experiment, training = self.experiment, self.experiment.training
+        return BatchLoss(
+            apply,
+            experiment.sde,
+            experiment.objective,
+            self.encoding,
+            self.condition,
+            training.label_dropout,
+            training.augmentation,
+            training.symmetry,
+        )
 
     @property
     def size(self) -> int:
@@ -117,12 +166,29 @@ class Model:
         """The denoiser (x, t) -> E[x_0 | x_t = x] of its own parameters."""
         return self.denoiser(self.params)
 
-    def sample(self, keys: Key, sampler: Sampler, frames: int = 0) -> Samples:
-        """Return one sample for each of `keys` [n], as `sampling.sample`: x in the experiment's `data_range`."""
-        grid = sampler.grid(self.sde)
-        return sample(keys, sampler.solver, self.sde, self.denoise, grid, self.record.shape, frames)
+    def sample(self, keys: Key, sampler: Sampler, frames: int = 0, conditions: Any = None) -> Samples:
+        """Return one sample for each of `keys` [n], as `sampling.sample`: x in the experiment's `data_range`.
 
-    def denoiser(self, params: Params) -> Denoiser:
-        """Return the denoiser of the network with `params`."""
-        network = lambda x, noise: self.apply(params, x, noise)  # noqa: E731
+        conditions: one for each, as `conditions` returns them; None for no label.
+        """
+        grid, of = sampler.grid(self.sde), lambda condition: self.denoiser(self.params, condition)
+        return sample_given(keys, conditions, sampler.solver, self.sde, of, grid, self.record.shape, frames)
+
+    def conditions(self, labels: Int[ArrayLike, " n"]) -> Any:
+        """Return the conditions of examples with these labels, -1 for none, that were not augmented; None for none.
+
+        Raises `InputError` for labels that the network does not know.
+        """
+        labels, classes = jnp.asarray(labels), self.record.label_count
+        looked_at = concrete(labels) and labels.size
+        if labels.ndim != 1 or (looked_at and not -1 <= labels.min() <= labels.max() < classes):
+            expected = f"0 .. {classes - 1}, or -1 for none" if classes else "-1: the network knows no classes"
+            raise InputError(f"labels {labels}: expected [n], each of {expected}")
+        return jax.vmap(self.record.told)(labels)
+
+    def denoiser(self, params: Params, condition: Any = None) -> Denoiser:
+        """Return the denoiser of the network with `params`, given a condition, one of `conditions`; None: no label."""
+        told = self.record.told() if condition is None else condition
+        apply = self.apply if told is None else partial(self.apply, condition=told)
+        network = lambda x, noise: apply(params, x, noise)  # noqa: E731
         return denoiser(network, self.sde, self.record.experiment.objective.parameterization)

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from sde_jax import likelihood, nn, objective, prediction, sampling, sde
+from sde_jax import likelihood, nn, objective, prediction, sampling, sde, training
 from sde_jax.codec import components, decode, encode
 from sde_jax.data import Dataset, Digits, Images
 from sde_jax.errors import InputError
@@ -16,6 +16,10 @@ PATHS = {"VP", "SubVP", "VE", "DDPM", "SMLD", "EDMPath", "Cosine", "RectifiedFlo
 }
 EXAMPLES = {
     "Images": Images(path="images.zip"),
+    "ClassLabel": nn.ClassLabel(3),
+    "Vector": nn.Vector(3),
+    "Channels": nn.Channels(3),
+    "Conditions": nn.Conditions({"label": nn.ClassLabel(3), "augmentation": nn.Vector(2)}),
     "ByTable": nn.ByTable(0.01, 50.0, 1000),
     "Centred": sde.Centred(VP),
     "MeanReverting": sde.MeanReverting(0.3, 0.2, sde.ConstantReversion(0.1)),
@@ -56,6 +60,8 @@ PROTOCOLS = [
     (sampling.Corrector, {"Langevin", "BatchLangevin", "NoCorrection"}),
     (sampling.Discretization, {"ExactTransition", "EulerSteps", "Tables"}),
     (sde.Tabulated, {"DDPM", "SMLD"}),
+    (nn.Condition, {"Unconditional", "ClassLabel", "Vector", "Channels", "Conditions"}),
+    (training.Augmentation, {"NoAugmentation", "Geometric"}),
 ]
 
 

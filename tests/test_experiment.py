@@ -7,7 +7,7 @@ from sde_jax.data import Images
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Objective, Sampler, Scoring, Training
 from sde_jax.likelihood import Exact
-from sde_jax.nn import NCSNpp
+from sde_jax.nn import ClassLabel, Conditions, NCSNpp, Vector
 from sde_jax.objective import Likelihood, UniformLogSNR
 from sde_jax.ode import Tolerance
 from sde_jax.prediction import LogNoise, V
@@ -115,6 +115,10 @@ def test_the_identity_of_a_run_leaves_out_how_long_it_is_and_how_it_is_logged_sa
         {"network.width": "8"},
         {"training.batch_size": "8"},
         {"training.flip": "true"},
+        {"training.crop": "2"},
+        {"training.symmetry.turns": "true"},
+        {"network.condition": "ClassLabel", "network.condition.classes": "10", "training.label_dropout": "0.1"},
+        {"network.condition": "Vector", "network.condition.size": "9", "training.augmentation": "Geometric"},
         {"training.average.decay": "0.5"},
         {"training.optimizer.warmup": "1"},
         {"objective.times": "UniformLogSNR"},
@@ -125,6 +129,37 @@ def test_the_identity_of_a_run_holds_everything_that_its_parameters_depend_on(ov
     changed, problems = Experiment().override(override)
     assert problems == []
     assert changed.identity() != Experiment().identity()
+
+
+def test_several_conditions_are_named_by_overrides():
+    parts = {"label": {"type": "ClassLabel", "classes": 10}, "augmentation": {"type": "Vector", "size": 9}}
+    changes = {"network.condition": {"type": "Conditions", "parts": parts}, "training.augmentation": "Geometric"}
+    changed, problems = Experiment().override(changes)
+    assert problems == []
+    assert changed.network.condition == Conditions({"label": ClassLabel(10), "augmentation": Vector(9)})
+    assert Experiment.from_json(json.loads(json.dumps(changed.to_json()))) == changed
+    told = {f"network.condition.parts.{name}.{field}": v for name, part in parts.items() for field, v in part.items()}
+    renamed = {key.removesuffix(".type"): value for key, value in told.items()}
+    assert Experiment().override({"network.condition": "Conditions", **renamed})[0].network == changed.network
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"training.label_dropout": "0.1"}, "expected a network conditioned on labels, such as ClassLabel"),
+        ({"training.label_dropout": "1"}, "expected 0 <= label_dropout < 1"),
+        ({"training.crop": "-1"}, "crop = -1: expected 0 or more"),
+        ({"training.augmentation": "Geometric"}, "tells 9 numbers: expected a network.condition that hears them"),
+        (
+            {"training.augmentation": "Geometric", "network.condition": "Vector", "network.condition.size": "8"},
+            "Vector(9)",
+        ),
+    ],
+    ids=str,
+)
+def test_a_network_that_does_not_hear_what_it_is_told_is_refused(changes, told):
+    _, problems = Experiment().override(changes)
+    assert any(told in problem for problem in problems), problems
 
 
 @pytest.mark.parametrize("name", ["../pc", "a/b", "a b", "", "."])

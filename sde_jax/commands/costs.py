@@ -13,7 +13,6 @@ from sde_jax.commands.train import compiled_step
 from sde_jax.commands.workdir import abstract_state
 from sde_jax.errors import InputError
 from sde_jax.model import Record
-from sde_jax.training import BatchLoss
 from sde_jax.typing import Params
 
 
@@ -89,8 +88,7 @@ def _flops(program: jax.stages.Lowered) -> float:
 
 def _kept(record: Record, apply: nn.Apply, params: Params) -> int:
     """Return the bytes kept for one example more: what does not grow with the batch are parameters."""
-    experiment = record.experiment
-    loss = BatchLoss(apply, experiment.sde, experiment.objective, record.encoding)
+    loss = record.loss(apply)
 
     def backward(params: Params, batch: Any) -> Any:
         return jax.vjp(lambda p: loss(p, jax.random.key(0), batch), params)[1]

@@ -11,6 +11,7 @@ from sde_jax import nn
 from sde_jax.commands.costs import Costs, costs
 from sde_jax.commands.report import environment
 from sde_jax.commands.settings import opened
+from sde_jax.commands.train import require_facts
 from sde_jax.experiment import Experiment
 from sde_jax.model import Record
 
@@ -43,6 +44,7 @@ def dry_run(experiment: Experiment) -> None:
     """Print the resolved config, the parameter table, the mesh and what a step costs; train nothing."""
     splits = experiment.data.open()
     record = Record.of(experiment, splits)
+    require_facts(record, splits)
     _, params = nn.abstract(experiment.network, record.shape)  # before a device is touched
     mesh = experiment.training.mesh.over()
     sizes = {"train": len(splits.train), "held_out": len(splits.held_out)}

@@ -35,7 +35,9 @@ class Previews:
             params = experiment.training.average.params(averages)
             params = jax.lax.with_sharding_constraint(params, replicated(mesh))
             model = Model(record, apply, params, 0)
-            return record.encoding.values(model.sample(keys, model.samplers[self._settings.sampler]).x)
+            conditions = model.conditions(record.labels_at(np.arange(rows)))
+            samples = model.sample(keys, model.samplers[self._settings.sampler], conditions=conditions)
+            return record.encoding.values(samples.x)
 
         self._draw = jax.jit(draw, out_shardings=replicated(mesh))
 

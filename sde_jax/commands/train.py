@@ -16,13 +16,12 @@ from sde_jax.commands.journal import Journal
 from sde_jax.commands.preview import Previews
 from sde_jax.commands.utilization import utilization
 from sde_jax.commands.workdir import Workdir, abstract_state
-from sde_jax.data import Splits, batches, examples_of
-from sde_jax.errors import RunError
+from sde_jax.data import Splits, batches, checked, examples_of, require_labels
+from sde_jax.errors import InputError, RunError
 from sde_jax.experiment import Experiment
 from sde_jax.model import Record
 from sde_jax.training import (
     Anomaly,
-    BatchLoss,
     Books,
     Checkpoints,
     Clock,
@@ -54,6 +53,7 @@ def run(experiment: Experiment, directory: Path) -> int:
     experiment.training.tracker.require()
     splits = experiment.data.open()
     record = Record.of(experiment, splits)
+    require_facts(record, splits)
     nn.abstract(experiment.network, record.shape)  # a network that does not fit the data is refused before all else
     workdir, mesh = Workdir(directory), record.mesh()
     saved = max(Shelf(workdir.checkpoints).steps, default=0)
@@ -82,6 +82,19 @@ def run(experiment: Experiment, directory: Path) -> int:
     return 0
 
 
+def require_facts(record: Record, splits: Splits) -> None:
+    """Raise `InputError` where the data do not say what the network is to be told of them."""
+    if record.label_count:
+        require_labels(splits.train, record.label_count, splits.classes)
+    given = {"label", *(["augmentation"] if record.experiment.training.augmentation.size else [])}
+    unknown = sorted(record.condition.hears().keys() - given)
+    if unknown:
+        raise InputError(
+            f"config.network.condition: the network hears {', '.join(unknown)}, which neither the data nor "
+            "config.training.augmentation tell: expected a condition on labels or on an augmentation"
+        )
+
+
 def starting_point(record: Record, checkpoints: Checkpoints, mesh: Mesh) -> tuple[nn.Apply, TrainState]:
     """Return the network and the newest saved state, or a fresh one where nothing is saved, laid out on the mesh."""
     experiment, settings = record.experiment, record.experiment.training
@@ -104,7 +117,7 @@ def compiled_step(record: Record, apply: nn.Apply, mesh: Mesh) -> TrainStep:
     settings = experiment.training
     return make_step(
         abstract_state(record, mesh),
-        BatchLoss(apply, experiment.sde, experiment.objective, record.encoding),
+        record.loss(apply),
         settings.optimizer.transformation(),
         settings.average,
         experiment.seed,
@@ -168,9 +181,11 @@ class Trainer:
             seed=self.record.experiment.seed,
             start=int(state.position),
             flip=settings.flip,
+            crop=settings.crop,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
         )
+        stream = checked(stream, self.record.label_count) if self.record.label_count else stream
         per_call = settings.steps_per_call if jax.default_backend() != "cpu" else 1
         plan = Plan(settings.steps, settings.log_every, settings.checkpoint_every, per_call)
         guard = Guard(settings.on_anomaly, self._examples, self._tell)

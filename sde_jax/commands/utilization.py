@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 
 from sde_jax import nn
 from sde_jax.model import Record
-from sde_jax.training import BatchLoss, flop_utilization, peak_flops, product_flops
+from sde_jax.training import flop_utilization, peak_flops, product_flops
 from sde_jax.typing import Params
 
 
@@ -34,7 +34,7 @@ def step_flops(record: Record) -> int:
     experiment = record.experiment
     compute = replace(experiment.compute, rematerialization=nn.KeepAll())
     apply, params = nn.abstract(experiment.network, record.shape, compute)
-    loss = BatchLoss(apply, experiment.sde, experiment.objective, record.encoding)
+    loss = record.loss(apply)
 
     def gradient(params: Params, batch: Any) -> Params:
         return jax.grad(loss)(params, jax.random.key(0), batch)

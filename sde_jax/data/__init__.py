@@ -6,6 +6,9 @@ from sde_jax.data.digits import user_cache as user_cache
 from sde_jax.data.fingerprint import fingerprint as fingerprint
 from sde_jax.data.hugging_face import HuggingFace as HuggingFace
 from sde_jax.data.images import Images as Images
+from sde_jax.data.labels import checked as checked
+from sde_jax.data.labels import labels_of as labels_of
+from sde_jax.data.labels import require_labels as require_labels
 from sde_jax.data.paper_sets import CIFAR10 as CIFAR10
 from sde_jax.data.paper_sets import LSUN as LSUN
 from sde_jax.data.paper_sets import SVHN as SVHN

@@ -71,6 +71,11 @@ class ImageFiles:
     ):
         self._files, self._names, self._labels, self._shape, self._size = files, names, labels, shape, size
 
+    @property
+    def labels(self) -> np.ndarray:
+        """The labels of all images, [n], -1 for none."""
+        return self._labels
+
     def __len__(self) -> int:
         """The number of images."""
         return len(self._names)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from sde_jax.data.sources import Source
-from sde_jax.data.transforms import flip_at_random
+from sde_jax.data.transforms import crop_at_random, flip_at_random
 from sde_jax.errors import InputError
 
 _BATCHES_AHEAD_PER_THREAD = 2
@@ -27,6 +27,7 @@ def batches(
     seed: int,
     start: int = 0,
     flip: bool = False,
+    crop: int = 0,
     process_index: int = 0,
     process_count: int = 1,
     num_threads: int = 2,
@@ -44,6 +45,9 @@ def batches(
     examples = _grain().MapDataset.range(sys.maxsize).map(lambda position: source[index_at(position)])
     if flip:
         examples = examples.random_map(flip_at_random, seed=int(_seeds(seed, 1).generate_state(1)[0]))
+    if crop:
+        cut = functools.partial(crop_at_random, margin=crop)
+        examples = examples.random_map(cut, seed=int(_seeds(seed, 2).generate_state(1)[0]))
     rows = examples[process_index::process_count]
     # The stream has no remainder; asked to keep one, grain overflows at batches of one row.
     local = rows.batch(batch_size // process_count, drop_remainder=True)

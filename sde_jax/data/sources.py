@@ -84,6 +84,11 @@ class Arrays:
         # An example is a view; a consumer that wrote to one would change the data for every epoch to come.
         self._data.setflags(write=False)
 
+    @property
+    def labels(self) -> np.ndarray:
+        """The labels of all examples, [n] int32, -1 for none."""
+        return self._labels
+
     def __len__(self) -> int:
         """The number of examples."""
         return len(self._data)

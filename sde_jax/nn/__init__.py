@@ -20,6 +20,7 @@ from sde_jax.nn.condition import Condition as Condition
 from sde_jax.nn.condition import Facts as Facts
 from sde_jax.nn.condition import Unconditional as Unconditional
 from sde_jax.nn.condition import Vector as Vector
+from sde_jax.nn.condition import condition_of as condition_of
 from sde_jax.nn.conditions import Conditions as Conditions
 from sde_jax.nn.ddpm import DDPMNet as DDPMNet
 from sde_jax.nn.dit import DiT as DiT

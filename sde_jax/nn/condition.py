@@ -95,6 +95,11 @@ class Unconditional:
         return Conditioning()
 
 
+def condition_of(architecture: Any) -> Condition:
+    """Return what an architecture is conditioned on: its `condition`, of one without it nothing."""
+    return getattr(architecture, "condition", Unconditional())
+
+
 @dataclass(frozen=True)
 class ClassLabel:
     """One of `classes` classes, 0 ... classes - 1, int32 []; `classes` itself is the null token (Ho & Salimans 2022).

@@ -35,6 +35,7 @@ from sde_jax.sampling.loop import Solution as Solution
 from sde_jax.sampling.loop import Solver as Solver
 from sde_jax.sampling.loop import Step as Step
 from sde_jax.sampling.loop import sample as sample
+from sde_jax.sampling.loop import sample_given as sample_given
 from sde_jax.sampling.loop import transport as transport
 from sde_jax.sampling.multistep import DPMSolverMultistep as DPMSolverMultistep
 from sde_jax.sampling.multistep import SASolver as SASolver

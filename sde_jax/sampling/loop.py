@@ -1,6 +1,7 @@
 """The one sampling function, and the one scan of every sampler with a fixed grid."""
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -143,20 +144,41 @@ def sample(
     `shape` is that of the state; a path with coordinates of its own returns samples in those of the data.
     Raises as `transport` does.
     """
+    return sample_given(keys, (), solver, sde, lambda _: denoise, grid, shape, frames)
+
+
+def sample_given(
+    keys: Key,
+    given: Any,
+    solver: Solver,
+    sde: GaussianPath,
+    denoiser_of: Callable[[Any], Denoiser],
+    grid: ArrayLike,
+    shape: tuple[int, ...],
+    frames: int = 0,
+) -> Samples:
+    """Draw as `sample`, each by a denoiser of its own: `denoiser_of` what is given for it.
+
+    given: a pytree of arrays [n, ...], such as the labels of the samples. Raises `InputError` too where there is not
+    one for each key.
+    """
     times = checked(grid)
     check_solver(solver)
     require_falling(sde)
     check_shape(shape)
-    check_denoiser(denoise, shape)
     check_keys(keys)
+    if any(jnp.shape(leaf)[:1] != keys.shape[:1] for leaf in jax.tree.leaves(given)):
+        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(given)]
+        raise InputError(f"given arrays of shapes {shapes} for {len(keys)} keys: expected one each: [{len(keys)}, ...]")
+    check_denoiser(denoiser_of(jax.tree.map(lambda leaf: leaf[0], given)), shape)
 
-    def one(key: Key) -> Samples:
+    def one(key: Key, given: Any) -> Samples:
         prior, noise = jax.random.split(key)
         start = sde.prior_sample(prior, shape)
-        x, evaluations, trajectory = _carry(noise, solver, sde, denoise, start, times, frames)
+        x, evaluations, trajectory = _carry(noise, solver, sde, denoiser_of(given), start, times, frames)
         return Samples(sde.to_data(x), evaluations, jax.vmap(sde.to_data)(trajectory))
 
-    return jax.vmap(one, axis_name=SAMPLES)(keys)
+    return jax.vmap(one, axis_name=SAMPLES)(keys, given)
 
 
 def transport(

@@ -7,6 +7,10 @@ from sde_jax.training.anomaly import RollBack as RollBack
 from sde_jax.training.anomaly import RollBackError as RollBackError
 from sde_jax.training.anomaly import Skip as Skip
 from sde_jax.training.anomaly import Stop as Stop
+from sde_jax.training.augmentation import Augmentation as Augmentation
+from sde_jax.training.augmentation import Geometric as Geometric
+from sde_jax.training.augmentation import NoAugmentation as NoAugmentation
+from sde_jax.training.augmentation import Symmetry as Symmetry
 from sde_jax.training.averages import Average as Average
 from sde_jax.training.averages import ExponentialAverage as ExponentialAverage
 from sde_jax.training.averages import HalfLife as HalfLife

@@ -161,12 +161,13 @@ def _placed(
     for count in calls:
         try:
             with events.spent("data"):
-                images = [next(batches)["data"] for _ in range(count)]
+                read = [next(batches) for _ in range(count)]
         except Exception as error:
             failure = error
             break
-        batch = np.stack(images) if count > 1 else images[0]
-        waiting.append((count, place({"data": batch}, mesh, stacked=count > 1)))
+        names = read[0].keys() - {"index"}  # which may be beyond int32, and is of no use there
+        batch = {name: np.stack([one[name] for one in read]) if count > 1 else read[0][name] for name in names}
+        waiting.append((count, place(batch, mesh, stacked=count > 1)))
         if len(waiting) > AHEAD:
             yield waiting.popleft()
     yield from waiting

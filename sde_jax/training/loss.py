@@ -1,6 +1,8 @@
 """The loss of a batch: drawn as a whole, measured in parts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -8,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from sde_jax.errors import InputError
 from sde_jax.likelihood import Encoding
-from sde_jax.nn import Apply
-from sde_jax.objective import Objective, matching_error
+from sde_jax.nn import Apply, Channels, Condition, Unconditional
+from sde_jax.objective import Objective, Reflow, matching_error
 from sde_jax.prediction import denoiser
 from sde_jax.sde import GaussianPath
-from sde_jax.typing import Array, Batch, Key, Params, Time
+from sde_jax.training.augmentation import Augmentation, NoAugmentation, Symmetry
+from sde_jax.typing import Array, Batch, Key, Params
 
 LEVELS = 8
 """Buckets of noise levels by which losses are told apart."""
@@ -39,12 +43,13 @@ class Loss(Protocol):
 
 
 class Examples(NamedTuple):
-    """Drawn examples: x0 and eps [n, ...], times [n], keys of dropout [n]."""
+    """Drawn examples: x0 and eps [n, ...], times [n], keys of dropout [n], conditions [n, ...], None for none."""
 
     x0: Array
     eps: Array
     t: Array
     dropout: Key
+    condition: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,46 +57,87 @@ class BatchLoss:
     """The mean matching error of a dequantised batch, corrected for the distribution of its times.
 
     Times are stratified and noise is coupled over the whole batch, whatever the parts in which it is measured.
+
+    condition: what the network hears of an example, among the arrays of the batch and the `augmentation` of its x_0;
+    label_dropout: the probability that its label is withheld, so that one network learns p(x | label) and p(x) (Ho &
+    Salimans 2022); symmetry: of pairs (x_0, eps), after they are coupled. Raises `InputError` for conditions of
+    examples that `Reflow` replaces, or of channels that are left where they are when the example is moved.
     """
 
     apply: Apply
     sde: GaussianPath
     objective: Objective
     encoding: Encoding
+    condition: Condition = field(default_factory=Unconditional)
+    label_dropout: float = 0.0
+    augmentation: Augmentation = field(default_factory=NoAugmentation)
+    symmetry: Symmetry = field(default_factory=Symmetry)
     edges: np.ndarray = field(init=False)
 
     def __post_init__(self):
         object.__setattr__(self, "edges", level_edges(self.sde)[1:-1])
+        heard = self.condition.hears()
+        if heard and isinstance(self.objective.coupling, Reflow):
+            raise InputError(f"Reflow replaces the examples, of which the network hears {', '.join(heard)}")
+        moves = bool(self.augmentation.size or self.symmetry)
+        if moves and any(isinstance(part, Channels) for part in heard.values()):
+            raise InputError("examples are moved, and conditions of channels are not: expected no augmentation")
 
     def __call__(self, params: Params, key: Key, batch: Batch) -> Float[Array, ""]:
         """Return the loss of a batch under a key."""
         return self.measure(params, self.draw(key, batch))[0]
 
     def draw(self, key: Key, batch: Batch) -> Examples:
-        """Return the examples of a batch, [n, ...] at `data`, with their noise and times."""
-        first, second, third = jax.random.split(key, 3)
-        data = batch["data"]
-        x0, eps, dropout = jax.vmap(self._draw)(jax.random.split(first, len(data)), data)
-        x0, eps = self.objective.coupling.pair(third, x0, eps)
-        return Examples(x0, eps, self.objective.times.draw(second, len(data), self.sde), dropout)
+        """Return the examples of a batch, [n, ...] at `data`, with their noise, times and conditions.
 
-    def _draw(self, key: Key, data: Array) -> tuple[Array, Array, Key]:
-        noise, cell, dropout = jax.random.split(key, 3)
+        Raises `InputError` where something that the network hears is not in the batch.
+        """
+        first, second, third, last = jax.random.split(key, 4)
+        data = batch["data"]
+        heard = {name: batch[name] for name in self._named(batch)}
+        x0, eps, dropout, condition = jax.vmap(self._draw)(jax.random.split(first, len(data)), data, heard)
+        x0, eps = self.objective.coupling.pair(third, x0, eps)
+        if self.symmetry:
+            x0, eps = jax.vmap(self._moved)(jax.random.split(last, len(data)), x0, eps)
+        return Examples(x0, eps, self.objective.times.draw(second, len(data), self.sde), dropout, condition)
+
+    def _named(self, batch: Batch) -> list[str]:
+        """Return the names of what the network hears of a batch."""
+        names = [name for name in self.condition.hears() if name != "augmentation" or not self.augmentation.size]
+        missing = [name for name in names if name not in batch]
+        if missing:
+            raise InputError(
+                f"the network hears {', '.join(missing)}: expected it beside the data, not only {set(batch)}"
+            )
+        return names
+
+    def _draw(self, key: Key, data: Array, facts: Mapping[str, Array]) -> tuple[Array, Array, Key, Any]:
+        noise, cell, dropout, withheld, augmented = jax.random.split(key, 5)
         x0, _ = self.encoding.draw(cell, data)
-        return x0, self.sde.noise(noise, x0.shape, x0.dtype), dropout
+        x0, told = self.augmentation.augmented(augmented, x0)
+        if self.label_dropout and "label" in facts:
+            dropped = jax.random.bernoulli(withheld, self.label_dropout)
+            facts = {**facts, "label": jnp.where(dropped, -1, facts["label"])}
+        facts = {**facts, "augmentation": told} if self.augmentation.size else facts
+        return x0, self.sde.noise(noise, x0.shape, x0.dtype), dropout, self.condition.of(facts, x0.shape)
+
+    def _moved(self, key: Key, x0: Array, eps: Array) -> tuple[Array, Array]:
+        g = self.symmetry.draw(key)
+        return self.symmetry.act(g, x0), self.symmetry.act(g, eps)
 
     def measure(self, params: Params, examples: Examples) -> tuple[Float[Array, ""], Levels]:
         """Return the mean corrected error, and the errors as they are by noise level."""
-        errors = jax.vmap(self._error, in_axes=(None, 0, 0, 0, 0))(params, *examples)
+        errors = jax.vmap(self._error, in_axes=(None, 0))(params, examples)
         correction = jax.vmap(self.objective.times.correction, in_axes=(None, 0))(self.sde, examples.t)
         log_snr = jax.vmap(lambda t: jnp.mean(self.sde.log_snr(t)))(examples.t)
         member = jax.nn.one_hot(jnp.searchsorted(jnp.asarray(self.edges), log_snr), LEVELS)
         return jnp.mean(correction * errors), Levels(errors @ member, member.sum(0))
 
-    def _error(self, params: Params, x0: Array, eps: Array, t: Time, key: Key) -> Float[Array, ""]:
-        network = lambda x, label: self.apply(params, x, label, key=key)  # noqa: E731
-        denoise = denoiser(network, self.sde, self.objective.parameterization)
-        return matching_error(self.sde, denoise, x0, eps, t, self.objective.weighting, self.objective.reduction)
+    def _error(self, params: Params, one: Examples) -> Float[Array, ""]:
+        apply = self.apply if one.condition is None else partial(self.apply, condition=one.condition)
+        network = lambda x, label: apply(params, x, label, key=one.dropout)  # noqa: E731
+        denoise, objective = denoiser(network, self.sde, self.objective.parameterization), self.objective
+        return matching_error(self.sde, denoise, one.x0, one.eps, one.t, objective.weighting, objective.reduction)
 
 
 def level_edges(sde: GaussianPath) -> np.ndarray:

@@ -40,13 +40,14 @@ def main() -> None:
     flags = parse(["sde-jax", "train", f"--config={DIGITS}", "--workdir=unused", *sys.argv[1:]])
     experiment = resolve(flags.config, flags.overrides)
     settings, splits, mesh = experiment.training, experiment.data.open(), data_mesh()
-    record = Record(experiment, splits.shape, splits.levels)
+    record = Record.of(experiment, splits)
     apply, params = initialized(experiment.network, record.shape, experiment.seed)
     step = compiled_step(record, apply, mesh)
     start = TrainState.create(params, settings.optimizer.transformation(), settings.average)
     held = {"state": jax.device_put(start, replicated(mesh))}
     stream = batches(splits.train, batch_size=settings.batch_size, seed=experiment.seed)
-    batch = place({"data": next(stream)["data"]}, mesh)
+    first = next(stream)
+    batch = place({name: first[name] for name in record.batch(1)}, mesh)
     events = Events(lambda state, rows: None, lambda state: None)
     guard = Guard(Stop(), lambda position: np.zeros(0, int), lambda anomaly: None)
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sde_jax import nn
 from sde_jax.commands import train
 from sde_jax.commands.workdir import Workdir
 from sde_jax.data import Arrays, Splits, batches, examples_of
@@ -82,6 +83,57 @@ def test_a_run_can_be_made_longer_and_equals_one_that_was_long_from_the_start(ru
     assert "continuing from step 12" in sde_jax("train", *sde_jax.tiny, *longer, "--workdir", run).done().out
     sde_jax("train", *sde_jax.tiny, *longer, "--workdir", tmp_path / "other").done()
     assert_same_bits(state_of(run), state_of(tmp_path / "other"))
+
+
+CONDITIONAL = [
+    *("--config.network.condition=Conditions", "--config.training.label_dropout=0.2"),
+    *("--config.network.condition.parts.label=ClassLabel", "--config.network.condition.parts.label.classes=10"),
+    *("--config.network.condition.parts.augmentation=Vector", "--config.network.condition.parts.augmentation.size=9"),
+    *("--config.training.augmentation=Geometric", "--config.training.symmetry.left_right=true"),
+]
+"""Of digits, told which they are and how they were augmented."""
+
+
+def test_a_network_that_hears_labels_and_augmentations_is_trained(tmp_path, sde_jax, state_of):
+    sde_jax("train", *sde_jax.tiny, *CONDITIONAL, "--workdir", tmp_path / "run").done()
+    heard = state_of(tmp_path / "run").params["conditioning"]["parts"]
+    start = nn.initialized(Workdir(tmp_path / "run").read_record().experiment.network, (8, 8, 1), 0)[1]
+    changed = heard["label"]["table"] != start["conditioning"]["parts"]["label"]["table"]
+    assert changed.any(1).all()  # of all classes and of none
+    assert (
+        heard["augmentation"]["map"]["kernel"] != start["conditioning"]["parts"]["augmentation"]["map"]["kernel"]
+    ).any()
+
+
+@pytest.mark.slow
+def test_a_network_that_hears_labels_and_augmentations_is_previewed_and_costs_are_told(tmp_path, sde_jax):
+    flags = [*sde_jax.tiny, *CONDITIONAL, "--config.training.preview.every=12"]
+    sde_jax("train", *flags, "--workdir", tmp_path / "run").done()
+    assert (tmp_path / "run" / "previews" / "step_12.png").is_file()
+    assert "GFLOP" in sde_jax("train", *flags, "--workdir", tmp_path / "new", "--dry_run").done().out
+
+
+@pytest.mark.slow
+def test_a_conditional_run_that_was_stopped_equals_one_that_was_not_bit_for_bit(tmp_path, sde_jax, state_of):
+    flags = [*sde_jax.tiny, *CONDITIONAL, "--config.training.crop=1"]
+    sde_jax("train", *flags, "--config.training.steps=4", "--workdir", tmp_path / "stopped").done()
+    for name in ("stopped", "whole"):
+        sde_jax("train", *flags, "--config.training.steps=8", "--workdir", tmp_path / name).done()
+    assert_same_bits(state_of(tmp_path / "stopped"), state_of(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("command", [[], ["--dry_run"]], ids=str)
+def test_data_that_do_not_say_what_the_network_hears_are_refused_before_training(tmp_path, sde_jax, command):
+    cases = {
+        "have label 9; expected classes 0 .. 4": ["ClassLabel", "--config.network.condition.classes=5"],
+        "the network hears augmentation": ["Vector", "--config.network.condition.size=9"],
+        "the network hears channels": ["Channels", "--config.network.condition.count=1"],
+    }
+    for told, (kind, size) in cases.items():
+        flags = [*sde_jax.tiny, f"--config.network.condition={kind}", size, *command]
+        (problem,) = sde_jax("train", *flags, "--workdir", tmp_path / "run").problems
+        assert told in problem
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_is_done_is_left_as_it_is(run, sde_jax, contents):

@@ -32,11 +32,11 @@ def assert_same(ours, theirs):
             np.testing.assert_array_equal(a[name], b[name])
 
 
-@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"flip": True}, {"flip": True, "crop": 1}], ids=str)
 @pytest.mark.parametrize("done", [1, 3, 4, 9, 1000])
-def test_a_stream_restarted_at_n_is_the_stream_that_was_never_stopped(done, flip):
-    whole = take(done + 3, flip=flip)
-    assert_same(take(3, start=done, flip=flip), whole[done:])
+def test_a_stream_restarted_at_n_is_the_stream_that_was_never_stopped(done, settings):
+    whole = take(done + 3, **settings)
+    assert_same(take(3, start=done, **settings), whole[done:])
 
 
 @pytest.mark.parametrize("count", [2, 3, 6])
@@ -108,6 +108,34 @@ def test_the_same_example_is_flipped_in_some_epochs_and_not_in_others():
         for batch in take(64, source=source(1), batch_size=1, flip=True)
     ]
     assert 0 < sum(flips) < 64
+
+
+def test_a_crop_is_a_window_of_the_image_and_its_mirrored_margin_each_as_often_as_the_others():
+    plain, cropped = take(150), take(150, crop=1)
+    counts = np.zeros((3, 3))
+    for a, b in zip(plain, cropped, strict=True):
+        np.testing.assert_array_equal(a["label"], b["label"])
+        for image, other in zip(a["data"], b["data"], strict=True):
+            wide = np.pad(image, ((1, 1), (1, 1), (0, 0)), "reflect")
+            windows = {(i, j): wide[i : i + 2, j : j + 3] for i in range(3) for j in range(3)}
+            found = [place for place, window in windows.items() if np.array_equal(window, other)]
+            for place in found:
+                counts[place] += 1 / len(found)
+    # up and down by one give the same rows of two
+    assert counts.sum() == 900
+    np.testing.assert_allclose(counts.sum(0) / 900, 1 / 3, atol=0.08)
+    np.testing.assert_allclose(counts[1].sum() / 900, 1 / 3, atol=0.08)
+
+
+def test_flips_are_the_same_with_and_without_crops():
+    image = np.zeros((1, 4, 4, 1), np.uint8)
+    image[0, 1, 1] = image[0, 2, 1] = 1  # left of the middle, and not within one pixel of being right of it
+    image[0, 1, 0] = image[0, 2, 0] = 2
+    settings = {"source": Arrays(image), "batch_size": 1, "flip": True}
+    turned = lambda batch: batch["data"][0, :, 2:].sum() > batch["data"][0, :, :2].sum()  # noqa: E731
+    flips, cropped = ([turned(batch) for batch in take(40, **settings, crop=crop)] for crop in (0, 1))
+    assert flips == cropped
+    assert 0 < sum(flips) < 40
 
 
 @pytest.mark.parametrize("num_threads", [0, 1, 5])

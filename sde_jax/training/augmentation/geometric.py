@@ -84,25 +84,21 @@ class Geometric:
 
     def draw(self, key: Key, shape: tuple[int, ...]) -> Drawn:
         """Return the numbers of a map, zero for what is not done."""
-        keys = jax.random.split(key, len(Drawn._fields))
-        uniform, normal, sides = jax.random.uniform, jax.random.normal, jnp.array(shape[:2])
-
-        def now_and_then(key: Key, part: float, draw, probability: float = self.probability) -> Array:
-            chosen, value = jax.random.split(key)
-            return jnp.where(uniform(chosen) < probability * (part > 0), draw(value), 0)
-
+        first, second, third = jax.random.split(key, 3)
+        others = (self.up_down, self.turns, self.shift, self.scaling, self.rotation, self.anisotropy, self.translation)
+        chances = [1.0 * self.left_right, *(self.probability * (part > 0) for part in others)]
+        chosen = jax.random.uniform(first, (8,)) < jnp.array(chances)
+        u, z = jax.random.uniform(second, (7,)), jax.random.normal(third, (4,))
         return Drawn(
-            now_and_then(keys[0], self.left_right, lambda key: jax.random.randint(key, (), 0, 2), 1.0),
-            now_and_then(keys[1], self.up_down, lambda key: jax.random.randint(key, (), 0, 2)),
-            now_and_then(keys[2], self.turns, lambda key: jax.random.randint(key, (), 0, 4)),
-            now_and_then(
-                keys[3], self.shift, lambda key: jnp.round(uniform(key, (2,), minval=-1.0) * self.shift * sides)
-            ),
-            now_and_then(keys[4], self.scaling, normal),
-            now_and_then(keys[5], self.rotation, lambda key: uniform(key, minval=-1.0) * math.pi * self.rotation),
-            now_and_then(keys[6], self.anisotropy, normal),
-            uniform(keys[7], minval=-math.pi, maxval=math.pi),
-            now_and_then(keys[8], self.translation, lambda key: normal(key, (2,))),
+            left_right=chosen[0] & (u[0] < 0.5),
+            up_down=chosen[1] & (u[1] < 0.5),
+            turns=chosen[2] * jnp.floor(4 * u[2]).astype(int),
+            shift=chosen[3] * jnp.round((2 * u[3:5] - 1) * self.shift * jnp.array(shape[:2])),
+            scaling=chosen[4] * z[0],
+            rotation=chosen[5] * self.rotation * (2 * u[5] - 1) * math.pi,
+            anisotropy=chosen[6] * z[1],
+            direction=(2 * u[6] - 1) * math.pi,
+            translation=chosen[7] * z[2:],
         )
 
     def mapped(self, drawn: Drawn, x0: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
@@ -122,7 +118,7 @@ class Geometric:
     def _without_loss(self, drawn: Drawn, p: Places) -> Places:
         p = moved(p, -drawn.shift[0], -drawn.shift[1])
         p = turned(p, *(quarter.astype(p[0].dtype) for quarter in _quarters(-drawn.turns)))
-        return stretched(p, 1 - 2 * drawn.up_down, 1 - 2 * drawn.left_right)
+        return stretched(p, 1 - 2.0 * drawn.up_down, 1 - 2.0 * drawn.left_right)
 
     def told(self, drawn: Drawn, shape: tuple[int, ...]) -> Float[Array, " size"]:
         """Return what the network is told of a map."""
