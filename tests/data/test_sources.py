@@ -64,7 +64,7 @@ def test_arrays_of_other_shapes_or_types_are_refused(images, labels):
 
 
 def test_importing_the_data_package_imports_nothing_slow():
-    slow = ["tensorflow", "tensorflow_datasets", "grain", "sklearn"]
+    slow = ["array_record", "datasets", "grain", "pyarrow", "sklearn", "tensorflow", "tensorflow_datasets"]
     code = f"import sys, sde_jax.data; print([name for name in {slow} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
