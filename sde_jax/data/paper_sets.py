@@ -1,8 +1,8 @@
 """The image data of Song et al. (2021), prepared by TensorFlow Datasets, with the crops and sizes of score_sde.
 
-Files are array_record, which open at once, or tfrecord, which are gone through once. Two roundings differ from
-score_sde: a resized image is rounded to 256 levels here, at most half a level from the real numbers there (LSUN at 256
-is cut down to levels there, up to one level from ours); and JPEG decoders differ by a level or so.
+Files are array_record, which open at once, or tfrecord, which are gone through once. Resized images are rounded to 256
+levels here, and are real numbers in score_sde: half a level apart at most (LSUN at 256 is cut down to levels there, up
+to one apart). JPEG decoders differ more: TensorFlow's and Pillow's by a level on average, a few at most, on noise.
 """
 
 from dataclasses import dataclass

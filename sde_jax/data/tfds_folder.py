@@ -54,10 +54,12 @@ class TFDSFolder:
         found = [path.parent for path in (self.root / self.name).glob("*/dataset_info.json")]
         versions = {folder: tuple(map(int, folder.name.split("."))) for folder in found if _is_version(folder.name)}
         if not versions:
+            prepare = f"tfds.builder('{self.name}', data_dir='{self.root}').download_and_prepare"
             raise InputError(
                 f"{self.name} is not prepared in {self.root}; expected {self.root / self.name}/VERSION with its"
                 " dataset_info.json: set the data's path, or TFDS_DATA_DIR, to where it is, or, with a network, prepare"
-                f" it once by: pip install {self.needs} && tfds build {self.name} --data_dir={self.root}"
+                f" it once by: pip install {self.needs} && python -c"
+                f" \"import tensorflow_datasets as tfds; {prepare}(file_format='array_record')\""
             )
         return max(versions, key=versions.__getitem__)
 

@@ -155,10 +155,11 @@ def test_the_newest_version_is_read_and_the_default_folder_is_that_of_tfds(root,
 @pytest.mark.parametrize(
     ("dataset", "command"),
     [
-        (CIFAR10, "pip install tensorflow && tfds build cifar10 --data_dir="),
-        (SVHN, "tfds build svhn_cropped"),
-        (CelebA, "tfds build celeb_a"),
-        (lambda path: LSUN("bedroom", path), "pip install tensorflow tensorflow-io && tfds build lsun/bedroom"),
+        (CIFAR10, "pip install tensorflow && python -c \"import tensorflow_datasets as tfds; tfds.builder('cifar10',"),
+        (SVHN, "tfds.builder('svhn_cropped',"),
+        (CelebA, "tfds.builder('celeb_a',"),
+        (lambda path: LSUN("bedroom", path), "pip install tensorflow tensorflow-io && "),
+        (lambda path: LSUN("bedroom", path), "tfds.builder('lsun/bedroom',"),
     ],
 )
 def test_data_that_are_not_prepared_are_missed_at_once_with_the_command_to_prepare_them(tmp_path, dataset, command):
@@ -166,7 +167,7 @@ def test_data_that_are_not_prepared_are_missed_at_once_with_the_command_to_prepa
     message = refusal(dataset(str(tmp_path)))
     assert time.perf_counter() - began < 0.5
     assert command in message
-    assert f"--data_dir={tmp_path}" in message
+    assert f"data_dir='{tmp_path}').download_and_prepare(file_format='array_record')\"" in message
 
 
 def test_no_network_is_needed(root, monkeypatch):
