@@ -177,12 +177,12 @@ def _drawn_by(file: results.File) -> list[str]:
 
 
 def _copies(row: results.Row) -> str:
-    error = "" if row.standard_error is None else f" ± {100 * row.standard_error:.2g}"
-    ratio = (
-        "" if "median_ratio" not in row.details else f"; the median of that ratio is {row.details['median_ratio']:.3g}"
-    )
+    steps = f", {row.steps:,} steps" if row.steps else ""
+    error = f" ± {100 * row.standard_error:.2g}" if row.standard_error else ""
+    ratio = row.details.get("median_ratio")
+    median = "" if ratio is None else f"; the median of that ratio is {ratio:.3g}"
     return (
-        f"Sampler {row.sampler}, checkpoint {row.checkpoint_step:,}: {100 * (row.value or 0):.3g}{error}% of "
+        f"Sampler {row.sampler}{steps}, checkpoint {row.checkpoint_step:,}: {100 * (row.value or 0):.3g}{error}% of "
         f"{row.samples:,} samples are copies, as the metric counts them: their nearest training example is nearer than "
-        f"{row.settings['metric']['threshold']:.3g} of the distance to the second nearest{ratio}."
+        f"{row.settings['metric']['threshold']:.3g} of the distance to the second nearest{median}."
     )

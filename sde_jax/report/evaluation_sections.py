@@ -128,7 +128,9 @@ def _interval_text(interval: Sequence[float] | None) -> str:
     if not interval:
         return ""
     low, high = interval
-    digits = error_digits((high - low) / 2) if high > low else 4
+    if high <= low:
+        return value_text(low)
+    digits = error_digits((high - low) / 2)
     return f"{low:.{digits}f} to {high:.{digits}f}"
 
 

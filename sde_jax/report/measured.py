@@ -1,5 +1,6 @@
 """Diagrams of a measured quantity with its error bars."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -83,7 +84,9 @@ def _draw(
         scale_losses(axes, np.concatenate([np.concatenate(measured[1:]) for measured in checked.values()]))
         axes.set_ylabel(printable(metric))
 
-    return svg(draw, theme, width)
+    # Beyond two rows of names the diagram grows, so that they take nothing from the axes.
+    rows = math.ceil(len(checked) / (2 if width > 600 else 1))
+    return svg(draw, theme, width, height=240 + width / 8 + 18 * max(0, rows - 2))
 
 
 def _checked(name: str, measured: Measured) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

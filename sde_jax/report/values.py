@@ -6,7 +6,7 @@ import math
 def value_text(value: float, standard_error: float | None = None) -> str:
     """The value to the two digits that its standard error supports, such as "3.412 ± 0.012"; without one, to four."""
     if not standard_error or standard_error <= 0:
-        return f"{value:.4g}"
+        return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
     digits = error_digits(standard_error)
     return f"{value:.{digits}f} ± {standard_error:.{digits}f}"
 

@@ -108,6 +108,8 @@ def test_a_sweep_has_a_row_for_every_number_of_steps_beside_those_there_were(eva
     ]
     assert len(out.splitlines()) == 3
     assert len(read(Workdir(run)).rows) == 7
+    picture = (run / "evaluation_quality_energy.svg").read_text()
+    assert all(f">{calls}</text>" in picture for calls in (4, 6, 8))
 
 
 def test_an_examples_loss_is_the_trainings_and_depends_on_the_seed_and_its_index_alone(model, tmp_path):

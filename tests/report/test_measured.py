@@ -43,6 +43,16 @@ def test_labels_of_evaluations_are_apart():
     assert _ticks(np.array([7.0]), 10) == [7.0]
 
 
+def test_names_of_many_series_take_nothing_from_the_axes():
+    def height(count, width):
+        svg = metric_against_steps({f"s{i}": STEPS for i in range(count)}, "fid", width=width)
+        return float(ElementTree.fromstring(svg).get("viewBox").split()[-1])
+
+    assert height(2, 380) == 240 + 380 / 8
+    assert height(7, 380) - height(2, 380) == 5 * 18
+    assert height(7, 880) - height(2, 880) == 2 * 18
+
+
 def test_a_value_that_was_not_finite_is_a_gap_and_counted():
     svg = metric_against_steps({"a": Measured([1, 2, 3], [1.0, NAN, 2.0], [1.0, NAN, 2.0], [1.0, NAN, 2.0])}, "fid")
     assert "a (1 not finite)" in texts(svg)

@@ -167,6 +167,7 @@ def test_a_distribution_of_one_value_is_drawn(values):
 
 
 def test_a_mean_has_the_digits_that_its_error_supports():
+    assert [value_text(value) for value in (12345.6, -1e5, 0.0012345)] == ["12,346", "-100,000", "0.001234"]
     assert [value_text(3.14159, error) for error in (None, 0.0, 0.0123, 0.5, 12.0)] == [
         "3.142",
         "3.142",

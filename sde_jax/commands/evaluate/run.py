@@ -1,6 +1,8 @@
 """An evaluation from end to end."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from sde_jax.commands.evaluate.samples import Samples
 from sde_jax.commands.evaluate.subject import Part, Subject
 from sde_jax.commands.workdir import Workdir, load, require_average
 from sde_jax.model import Model
+from sde_jax.report import quality_pictures
 from sde_jax.training import Shelf
 
 
@@ -22,8 +25,9 @@ def run(directory: Path, request: Request, output: Path | None = None) -> Result
     """Evaluate a run's checkpoints; write what was found to what is there already; return what was found now.
 
     The files are `evaluation` in the run's directory, or `output`, with the endings .json and .csv, written anew after
-    each part of each checkpoint. Raises `InputError` where what is asked for cannot be had, `RunError` where a solver
-    does not reach its tolerance or a checkpoint does not come.
+    each part of each checkpoint, and at the end `_quality_<metric>.svg`, quality against evaluations. Raises
+    `InputError` where what is asked for cannot be had, `RunError` where a solver does not reach its tolerance or a
+    checkpoint does not come.
     """
     workdir = Workdir(directory)
     record = request.record(workdir.read_record())
@@ -47,7 +51,19 @@ def run(directory: Path, request: Request, output: Path | None = None) -> Result
                 there, found = (all_.updated(rows, files, _data(basis)) for all_ in (there, found))
                 with processes.deferred():
                     results.write(workdir, there, name)
+    if processes.is_first():
+        _draw(workdir, there, name)
     return found
+
+
+def _draw(workdir: Workdir, there: Results, name: str) -> None:
+    """Write the pictures of quality against evaluations, one for each metric that has several numbers of calls."""
+    for metric, picture in quality_pictures(map(asdict, there.rows)).items():
+        workdir.write(f"{name}_quality_{metric}.svg", partial(_write_text, text=picture))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def _prepare(basis: Basis) -> None:
