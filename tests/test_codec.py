@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from sde_jax import likelihood, nn, objective, prediction, sampling, sde, training
+from sde_jax import features, likelihood, metrics, nn, objective, prediction, sampling, sde, training
 from sde_jax.codec import components, decode, encode
 from sde_jax.data import Dataset, Digits, Images
 from sde_jax.errors import InputError
@@ -20,13 +20,15 @@ EXAMPLES = {
     "Vector": nn.Vector(3),
     "Channels": nn.Channels(3),
     "Conditions": nn.Conditions({"label": nn.ClassLabel(3), "augmentation": nn.Vector(2)}),
+    "Inception": features.Inception("weights.npz"),
+    "Trained": features.Trained("classifier"),
     "ByTable": nn.ByTable(0.01, 50.0, 1000),
     "Centred": sde.Centred(VP),
     "MeanReverting": sde.MeanReverting(0.3, 0.2, sde.ConstantReversion(0.1)),
     "Transformed": sde.Transformed(VP, sde.Logit(-1.0, 2.0)),
 }
 """Components whose fields have no defaults."""
-FUNCTIONS = {"Shifted", "TimeChange", "Product", "Schedule"}
+FUNCTIONS = {"Function", "Shifted", "TimeChange", "Product", "Schedule"}
 """Components that hold functions, which JSON cannot."""
 PROTOCOLS = [
     (sde.GaussianPath, PATHS),
@@ -62,6 +64,12 @@ PROTOCOLS = [
     (sde.Tabulated, {"DDPM", "SMLD"}),
     (nn.Condition, {"Unconditional", "ClassLabel", "Vector", "Channels", "Conditions"}),
     (training.Augmentation, {"NoAugmentation", "Geometric"}),
+    (features.Features, {"Raw", "Inception", "Trained", "Function"}),
+    (
+        metrics.Metric,
+        {"Frechet", "Kernel", "InceptionScore", "PrecisionRecall", "DensityCoverage", "SlicedWasserstein", "Energy"}
+        | {"Memorisation"},
+    ),
 ]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from sde_jax.data import Images
 from sde_jax.errors import InputError
-from sde_jax.experiment import Experiment, Objective, Sampler, Scoring, Training
+from sde_jax.experiment import Evaluation, Experiment, Objective, Sampler, Scoring, Training
 from sde_jax.likelihood import Exact
 from sde_jax.nn import ClassLabel, Conditions, NCSNpp, Vector
 from sde_jax.objective import Likelihood, UniformLogSNR
@@ -89,6 +89,16 @@ def test_no_override_is_no_change():
         ("samplers.pc.end", "1", "end = 1.0: expected 0 <= end < 1"),
         ("likelihood.start", "0", "start = 0.0: expected 0 < start < 1"),
         ("likelihood.tolerance.rtol", "0", "expected rtol > 0"),
+        ("evaluation.samplers", "ode,od", "evaluation.samplers: no sampler 'od'; did you mean ode?"),
+        ("evaluation.num_samples", "1", "num_samples = 1: expected 2 or more"),
+        ("evaluation.batch_size", "0", "batch_size = 0: expected 1 or more"),
+        ("evaluation.neighbours", "-1", "neighbours = -1: expected 0 or more"),
+        ("evaluation.seed", "-1", "seed = -1: expected 0 <= seed < 2^32"),
+        (
+            "evaluation.metrics.kid",
+            "Kernl",
+            "config.evaluation.metrics.kid = 'Kernl': no such Metric; did you mean",
+        ),
         ("", "3", "no such setting"),
         (".", "3", "no such setting"),
         ("sde.beta_max.x", "3", "expected float"),
@@ -102,8 +112,15 @@ def test_a_wrong_override_is_told_with_what_was_expected(path, value, told):
 
 def test_the_identity_of_a_run_leaves_out_how_long_it_is_and_how_it_is_logged_sampled_and_scored():
     longer = dataclasses.replace(Experiment().training, steps=7, log_every=1, checkpoint_every=2, keep=9, keep_every=4)
-    other = Experiment(training=longer, samplers={}, likelihood=Scoring(Exact()))
+    evaluation = Evaluation(num_samples=9, seed=3)
+    other = Experiment(training=longer, samplers={}, likelihood=Scoring(Exact()), evaluation=evaluation)
     assert other.identity() == Experiment().identity()
+
+
+def test_a_config_written_before_there_were_evaluations_has_the_default_one():
+    data = OTHER.to_json()
+    del data["evaluation"]
+    assert Experiment.from_json(data) == OTHER
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import socket
 
@@ -7,7 +8,7 @@ import pytest
 
 from sde_jax.training import read_books, read_history
 
-SEVERAL = ["train", "run", "sample", "likelihood"]
+SEVERAL = ["train", "run", "sample", "likelihood", "evaluate"]
 
 
 @pytest.fixture
@@ -54,6 +55,27 @@ def test_processes_that_were_given_different_commands_are_both_told_which(run, c
         assert process.code == 2
         assert "sde-jax: process 1 of 2: --num_samples = 8, elsewhere 4" in process.err.splitlines()
     assert contents(run) == before
+
+
+@pytest.mark.slow
+def test_two_processes_measure_what_one_does_and_go_on_from_what_it_measured(run, tmp_path, sde_jax, two):
+    flags = ["--num_examples=5", "--batch_size=4", "--cache", tmp_path / "cache", "--config.evaluation.round_size=8"]
+    command = ["evaluate", "--workdir", run, *flags, "--output"]
+    sde_jax(*command, tmp_path / "one", "--num_samples=10").done()
+    shutil.rmtree(tmp_path / "cache")
+    for file in (run / "evaluation" / "rounds").iterdir():
+        file.unlink()
+    first, second = (process.done() for process in two(*command, tmp_path / "two", "--num_samples=10"))
+    assert (len(first.out.splitlines()) > 5, second.out) == (True, "")
+    ours, theirs = (json.loads((tmp_path / f"{name}.json").read_text())["rows"] for name in ("two", "one"))
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine["value"] == pytest.approx(other["value"], rel=1e-4)
+        assert [mine[name] for name in ("metric", "samples", "reference")] == [
+            other[name] for name in ("metric", "samples", "reference")
+        ]
+    for process in two(*command, tmp_path / "again", "--num_samples=10"):
+        process.done()
+    assert json.loads((tmp_path / "again.json").read_text())["rows"] == ours
 
 
 @pytest.mark.slow

@@ -112,6 +112,7 @@ def test_processes_that_differ_are_told_so_alike_and_the_first_decides(job):
     program = """
     with processes.together():
         assert processes.first_says(index == 0)
+        assert processes.first_says({"steps": [index, None]}) == {"steps": [0, None]}
         processes.require_same({"seed": "1"})
         try:
             processes.require_same({"seed": "1", "config.training.batch_size": str(16 + 16 * index)})

@@ -17,25 +17,31 @@ from sde_jax.commands.workdir import failures_reported
 from sde_jax.data import Source, passing
 from sde_jax.model import Model
 from sde_jax.objective import Independent
-from sde_jax.training import BatchLoss, by_example
+from sde_jax.training import NoAugmentation, Symmetry, by_example
 from sde_jax.typing import Array, Batch, Key, Params
 
 
 class Loss:
-    """The loss that the run was trained with, without dropout and with independent noise, on every example.
+    """The loss that the run was trained with on every example, its label told where the network hears one.
 
+    Nothing is dropped, moved or coupled: examples are not augmented and each has noise of its own.
     An example's is the mean over `evaluation.loss_draws` times, stratified, and noises, all drawn from the seed and its
     index: every checkpoint is measured by the same.
     """
 
     def __init__(self, model: Model, source: Source, total: int):
-        experiment, apply = model.record.experiment, model.apply
-        draws = experiment.evaluation.loss_draws
-        network = lambda params, x, label, key=None: apply(params, x, label)  # noqa: E731
-        objective = replace(experiment.objective, coupling=Independent())
-        loss = BatchLoss(network, experiment.sde, objective, model.record.encoding)
+        record, apply = model.record, model.apply
+        draws, told = record.experiment.evaluation.loss_draws, record.experiment.training.augmentation.size
+
+        def network(params: Params, x: Array, label: Array, key: Any = None, condition: Any = None) -> Array:
+            return apply(params, x, label) if condition is None else apply(params, x, label, condition=condition)
+
+        objective = replace(record.experiment.objective, coupling=Independent())
+        whole = {"label_dropout": 0.0, "augmentation": NoAugmentation(), "symmetry": Symmetry()}
+        loss = replace(record.loss(network), objective=objective, **whole)
 
         def one(params: Params, key: Key, example: Batch) -> Array:
+            example = {**example, **({"augmentation": jnp.zeros(told)} if told else {})}
             copies = jax.tree.map(lambda a: jnp.broadcast_to(a, (draws, *a.shape)), example)
             return loss(params, jax.random.fold_in(key, example["index"]), copies)
 

@@ -20,6 +20,7 @@ from sde_jax.commands.workdir import failures_reported
 from sde_jax.data import Source
 from sde_jax.metrics import Extractor, Outputs
 from sde_jax.model import Model
+from sde_jax.training import by_example
 from sde_jax.typing import Array, Key, Params
 
 KEPT = 64
@@ -48,7 +49,8 @@ class Measured(NamedTuple):
 class Samples:
     """Samples of one kind, drawn and measured by programs that serve every checkpoint.
 
-    Sample i is that of `sde-jax sample` with the same sampler and seed: a function of the model, the seed and i.
+    Sample i is that of `sde-jax sample` with the same sampler and seed: a function of the model, the seed and i. A
+    network that hears labels is told that of `Record.labels_at`: each class as often.
     """
 
     def __init__(
@@ -62,8 +64,9 @@ class Samples:
         self._job, self._extractor, self._references, self._train = job, extractor, references, train
         record, sampler = model.record, job.sampler
 
-        def draw(params: Params, keys: Key) -> tuple[Array, Array]:
-            samples = replace(model, params=params).sample(keys, sampler)
+        def draw(params: Params, keys: Key, labels: Array) -> tuple[Array, Array]:
+            conditions = model.conditions(labels)
+            samples = replace(model, params=params).sample(keys, sampler, conditions=conditions)
             return record.encoding.values(samples.x), samples.evaluations
 
         self._draw = jax.jit(draw)
@@ -83,7 +86,9 @@ class Samples:
         keys = example_keys(evaluation.seed, record.mesh())
 
         def draw(first: int, count: int) -> Drawn:
-            data, evaluations = self._draw(subject.model.params, keys(np.arange(first, first + rows)))
+            index = np.arange(first, first + rows)
+            labels = jax.device_put(record.labels_at(index), by_example(record.mesh()))
+            data, evaluations = self._draw(subject.model.params, keys(index), labels)
             drawn = Drawn(data, *self._extractor(data), evaluations)
             return jax.tree.map(lambda a: a[:count], processes.on_host(drawn))
 
