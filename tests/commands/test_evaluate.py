@@ -14,7 +14,7 @@ from sde_jax.commands.workdir import Workdir, load
 from sde_jax.data import Arrays
 from sde_jax.metrics import Frechet, Outputs
 from sde_jax.ode import Tolerance
-from sde_jax.training import BatchLoss
+from sde_jax.training import BatchLoss, Symmetry
 
 SMALL = ["--num_examples=6", "--num_samples=21", "--batch_size=8", "--config.evaluation.round_size=16"]
 TOLERANCE = Tolerance(0.05, 0.05)
@@ -202,3 +202,28 @@ def test_a_reference_is_written_and_taken_from_its_file_without_the_data(evaluat
     assert any("data are not here" in warning for warning in given.warnings)
     problems = sde_jax(*command, "--metrics=frechet,energy", *elsewhere).problems
     assert any("the run's data are needed" in line for line in problems)
+
+
+@pytest.mark.slow
+def test_a_network_that_hears_labels_is_told_them_and_nothing_is_withheld_or_moved(tmp_path, sde_jax):
+    run = tmp_path / "run"
+    flags = [
+        "--config.network.condition=ClassLabel",
+        "--config.network.condition.classes=10",
+        "--config.training.label_dropout=0.5",
+        "--config.training.symmetry.left_right=true",
+    ]
+    sde_jax("train", *sde_jax.tiny, *flags, "--workdir", run).done()
+    sde_jax("evaluate", "--workdir", run, "--parts=loss,samples", "--cache", tmp_path / "cache", *SMALL).done()
+    model = load(Workdir(run))
+    example = model.record.experiment.data.open().held_out[3]
+    loss = replace(model.record.loss(model.apply), label_dropout=0.0, symmetry=Symmetry())
+    copies = {name: np.repeat(values[None], 16, 0) for name, values in example.items()}
+    expected = jax.jit(loss)(model.params, jax.random.fold_in(jax.random.key(0), 3), copies)
+    (file,) = [path for path in (run / "evaluation" / "rounds").iterdir() if '"loss"' in str(np.load(path)["of"])]
+    with np.load(file) as state:
+        np.testing.assert_allclose(state["leaf_1"][3], expected, rtol=1e-4)
+    keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(0), i))(np.arange(12))
+    drawn = model.sample(keys, model.samplers["pc"], conditions=model.conditions(np.arange(12) % 10))
+    with np.load(run / "evaluation" / "samples_12_pc_4.npz") as kept:
+        assert np.mean(kept["samples"][:12] != model.record.encoding.values(drawn.x)) < 1e-2
