@@ -10,12 +10,12 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "sde_jax"
 RANKS = [
-    {"typing", "errors", "version"},
-    {"sde", "nn", "data", "metrics", "codec", "processes"},
+    {"typing", "errors", "version", "pytree"},
+    {"sde", "nn", "data", "metrics", "codec", "processes", "measurement"},
     {"prediction"},
     {"reverse", "ode"},
     {"sampling", "likelihood", "objective", "guidance"},
-    {"training", "checkpoints"},
+    {"training", "checkpoints", "particles", "ensembles"},
     {"features"},
     {"report", "experiment"},
     {"testing", "recorded", "model", "paper"},
