@@ -10,7 +10,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "sde_jax"
 RANKS = [
-    {"typing", "errors", "version", "pytree"},
+    {"typing", "errors", "version"},
+    {"pytree"},
     {"sde", "nn", "data", "metrics", "codec", "processes", "measurement"},
     {"prediction"},
     {"reverse", "ode"},
