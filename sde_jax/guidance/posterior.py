@@ -27,7 +27,7 @@ Values = tuple[Array, ...]
 """An array of the shape of y for every source."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """A prior, as a path with its denoiser, and what was measured."""
 
@@ -83,7 +83,7 @@ class PosteriorMethod(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Posterior:
     """The denoiser (x, t) -> E[x0 | x_t = x, y] of a problem by a method."""
 

@@ -8,6 +8,7 @@ from sde_jax.sampling.adaptive import ReverseSDE as ReverseSDE
 from sde_jax.sampling.ddim import DDIM as DDIM
 from sde_jax.sampling.ddim import Ancestral as Ancestral
 from sde_jax.sampling.ddim import MultistepConsistency as MultistepConsistency
+from sde_jax.sampling.ddrm import DDRM as DDRM
 from sde_jax.sampling.discretization import Discretization as Discretization
 from sde_jax.sampling.discretization import EulerSteps as EulerSteps
 from sde_jax.sampling.discretization import ExactTransition as ExactTransition
