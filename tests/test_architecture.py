@@ -10,7 +10,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "sde_jax"
 RANKS = [
-    {"typing", "errors", "version"},
+    {"typing", "errors", "version", "archives"},
     {"sde", "nn", "data", "metrics", "codec", "processes"},
     {"prediction"},
     {"reverse", "ode"},
