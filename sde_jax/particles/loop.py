@@ -1,0 +1,117 @@
+"""Sequential Monte Carlo down a grid of times: weighted particles, resampled when their weights grow uneven."""
+
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike, Bool, Float
+
+from sde_jax.errors import InputError, whole
+from sde_jax.ode import finite
+from sde_jax.particles.resampling import effective_sample_size, normalized, systematic
+from sde_jax.sampling.grids import checked
+from sde_jax.sampling.loop import check_shape
+from sde_jax.typing import Array, Key, Time
+
+ALONE = 1.5
+"""The effective sample size below which one particle is said to have all the weight."""
+
+
+class System(Protocol):
+    """What moves one particle, a pytree, and weighs it."""
+
+    def start(self, key: Key, shape: tuple[int, ...], grid: Array) -> tuple[Any, Array]:
+        """Draw a particle at grid[0]; return it and the logarithm of its weight.
+
+        Raises `InputError` for a grid or a shape that cannot be used.
+        """
+        ...
+
+    def move(self, key: Key, particle: Any, t: Time, s: Time, last: Bool[Array, ""]) -> tuple[Any, Array]:
+        """Carry a particle from t to s < t, in the `last` step of the grid or not; return what its log-weight gains."""
+        ...
+
+    def read(self, particle: Any, t: Time) -> Array:
+        """Return the example that a particle at t stands for."""
+        ...
+
+
+class Particles(NamedTuple):
+    """Weighted samples: sum_i exp(log_weights[i]) h(x[i]) estimates the target's mean of h(x).
+
+    x: [n, *shape]; log_weights: [n], normalised; log_normalizer: log of the estimate, unbiased itself, of the target's
+    normaliser; ess: [steps], the effective sample size after each step, before resampling; resampled: [steps], whether
+    the step was followed by resampling; collapsed: whether at some time one particle had all the weight (an effective
+    sample size below 1.5), so that the samples descend from one, and neither they nor the normaliser can be trusted:
+    take more particles, or more steps.
+    """
+
+    x: Float[Array, "n ..."]
+    log_weights: Float[Array, " n"]
+    log_normalizer: Float[Array, ""]
+    ess: Float[Array, " steps"]
+    resampled: Bool[Array, " steps"]
+    collapsed: Bool[Array, ""]
+
+    def unweighted(self, key: Key) -> Float[Array, "n ..."]:
+        """Return n samples of equal weight, drawn by systematic resampling: some of them equal."""
+        return self.x[systematic(key, self.log_weights)]
+
+
+def sample_particles(
+    key: Key,
+    system: System,
+    grid: ArrayLike,
+    shape: tuple[int, ...],
+    n: int,
+    threshold: float = 0.5,
+    window: tuple[float, float] = (0.0, 1.0),
+) -> Particles:
+    """Carry n particles of one `system` down the grid; several systems are `jax.vmap` over keys.
+
+    After a step to a time within `window`, unless it is the last, particles are resampled where their effective sample
+    size is below `threshold` n; threshold = 1 resamples after every step in which weights differ. Step k draws from `key` folded with k, its
+    particle i from that folded with i.
+
+    Raises `InputError` unless n >= 2, 0 < threshold <= 1 and 0 <= window[0] < window[1] <= 1; raises, when the result
+    is computed, where weights are NaN, +inf or all 0, and where an x is not finite.
+    """
+    times = checked(grid)
+    check_shape(shape)
+    if not whole(n, 2):
+        raise InputError(f"n = {n!r} particles: expected a whole number, 2 or more")
+    if not 0 < threshold <= 1:
+        raise InputError(f"threshold = {threshold!r}: expected a part of the number of particles, in (0, 1]")
+    if len(window) != 2 or not 0 <= window[0] < window[1] <= 1:
+        raise InputError(f"window = {window!r}: expected two times, 0 <= first < second <= 1")
+    steps = len(times) - 1
+    each = jax.vmap(jax.random.fold_in, (None, 0))
+
+    def body(carry: tuple[Any, Array, Array], inputs: tuple[Array, Time, Time]):
+        particles, log_weights, log_normalizer = carry
+        k, t, s = inputs
+        last = k == steps - 1
+        moving, choosing = jax.random.split(jax.random.fold_in(key, k + 1))
+        particles, gain = jax.vmap(system.move, (0, 0, None, None, None))(
+            each(moving, jnp.arange(n)), particles, t, s, last
+        )
+        log_weights += gain
+        ess = effective_sample_size(log_weights)
+        within = (window[0] <= s) & (s <= window[1])
+        resample = within & ~last & (ess < threshold * n)
+        chosen = jnp.where(resample, systematic(choosing, log_weights), jnp.arange(n))
+        mean = jax.nn.logsumexp(log_weights) - jnp.log(n)
+        log_normalizer += jnp.where(resample, mean, 0.0)
+        log_weights = jnp.where(resample, 0.0, log_weights)
+        return (jax.tree.map(lambda leaf: leaf[chosen], particles), log_weights, log_normalizer), (ess, resample)
+
+    starts = each(jax.random.fold_in(key, 0), jnp.arange(n))
+    particles, log_weights = jax.vmap(lambda key: system.start(key, shape, times))(starts)
+    carry = (particles, log_weights, jnp.zeros((), log_weights.dtype))
+    inputs = (jnp.arange(steps), times[:-1], times[1:])
+    (particles, log_weights, log_normalizer), (ess, resampled) = jax.lax.scan(body, carry, inputs)
+    # Weights that were lost at any step leave NaN or infinity in the estimate.
+    log_weights, log_normalizer = normalized(log_weights + log_normalizer), log_normalizer + jax.nn.logsumexp(log_weights)
+    x = jax.vmap(system.read, (0, None))(particles, times[-1])
+    x = finite(x, f"particles of {type(system).__name__} came to NaN or infinity: take more steps, or look at the models")
+    return Particles(x, log_weights, log_normalizer - jnp.log(n), ess, resampled, jnp.any(ess < ALONE))
