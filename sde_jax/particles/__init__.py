@@ -7,3 +7,4 @@ from sde_jax.particles.loop import sample_particles as sample_particles
 from sde_jax.particles.resampling import effective_sample_size as effective_sample_size
 from sde_jax.particles.resampling import normalized as normalized
 from sde_jax.particles.resampling import systematic as systematic
+from sde_jax.particles.twisted import Twisted as Twisted

@@ -27,7 +27,7 @@ With e_i = -sigma s_i, the noise that a denoiser implies, g^2 d tau = 2 sigma^2 
     d log w = -(B - 1) n d log alpha + (|sum_i beta_i e_i|^2 - sum_i beta_i |e_i|^2) d lambda + dV,
 
 of which the first term is the same for all particles, known, and counts in Z alone. At t = 1 all models are the prior,
-N(m, S) say, and the first particles are drawn from its power, N(m, S / B), whose constant is N(m; m, S)^(B - 1) B^(-n/2).
+N(m, S) say, and the first particles are drawn from its power, N(m, S / B), with Z_1 = N(m; m, S)^(B - 1) B^(-n/2).
 
 The integral over a step is the trapezoid: left out are terms of mean 0 that do not depend on x to leading order, so
 that it has weak order 2; its first point alone has order 1. Where lambda ends at infinity (sigma = 0) the integrand in
@@ -162,9 +162,10 @@ class FeynmanKac:
                     )
         mean = jnp.broadcast_to(sde.prior_mean(), shape)
         x = mean + (sde.prior_sample(key, shape) - mean) / jnp.sqrt(self.total)
-        constant = (self.total - 1) * sde.prior_log_prob(mean) - 0.5 * x.size * jnp.log(self.total)
-        tilt = self.potential(x + self.sde.offset(t), t) if self.potential else jnp.zeros_like(constant)
-        return Particle(x, self.look(x, t), self.solver.init(x, grid)), constant + tilt
+        log_weight = self.potential(x + self.sde.offset(t), t) if self.potential else jnp.zeros((), x.dtype)
+        if self.total != 1:
+            log_weight += (self.total - 1) * sde.prior_log_prob(mean) - 0.5 * x.size * jnp.log(self.total)
+        return Particle(x, self.look(x, t), self.solver.init(x, grid)), log_weight
 
     def product(self, x: Array, t: Time, estimates: Array) -> Array:
         """Return the denoiser's value that belongs to the score s: sum_i beta_i D_i + (1 - B) x / alpha."""
@@ -176,9 +177,9 @@ class FeynmanKac:
         sde, place = Centred(self.sde), x + self.sde.offset(t)
         t = jnp.asarray(t, x.dtype)
         estimates = jnp.stack([model(place, t) for model in self.models])
-        if self.potential is None:
+        if (potential := self.potential) is None:
             return Seen(estimates, (), ())
-        slope, speed = jax.grad(lambda x, t: self.potential(x + self.sde.offset(t), t), (0, 1))(x, t)
+        slope, speed = jax.grad(lambda x, t: potential(x + self.sde.offset(t), t), (0, 1))(x, t)
         velocity = reverse(sde, lambda x, t: self.product(x, t, estimates), 0.0).drift(x, t)
         return Seen(estimates, slope, speed + jnp.sum(slope * velocity))
 

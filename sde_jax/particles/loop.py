@@ -8,7 +8,7 @@ from jaxtyping import ArrayLike, Bool, Float
 
 from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
-from sde_jax.particles.resampling import effective_sample_size, normalized, systematic
+from sde_jax.particles.resampling import effective_sample_size, systematic
 from sde_jax.sampling.grids import checked
 from sde_jax.sampling.loop import check_shape
 from sde_jax.typing import Array, Key, Time
@@ -58,6 +58,26 @@ class Particles(NamedTuple):
         return self.x[systematic(key, self.log_weights)]
 
 
+class _Cloud(NamedTuple):
+    """Particles [n, ...], their log-weights since they were last resampled, and log of the normaliser until then."""
+
+    particles: Any
+    log_weights: Float[Array, " n"]
+    log_normalizer: Float[Array, ""]
+
+    def resampled(self, key: Key, wanted: Bool[Array, ""]) -> "_Cloud":
+        """Return the cloud after resampling where it is `wanted`, and as it is otherwise."""
+        n = len(self.log_weights)
+        chosen = jnp.where(wanted, systematic(key, self.log_weights), jnp.arange(n))
+        particles = jax.tree.map(lambda leaf: leaf[chosen], self.particles)
+        log_normalizer = jnp.where(wanted, self.log_mean(), self.log_normalizer)
+        return _Cloud(particles, jnp.where(wanted, 0.0, self.log_weights), log_normalizer)
+
+    def log_mean(self) -> Float[Array, ""]:
+        """Return log of the estimate of the normaliser; not finite where weights were lost at any time."""
+        return self.log_normalizer + jax.nn.logsumexp(self.log_weights) - jnp.log(len(self.log_weights))
+
+
 def sample_particles(
     key: Key,
     system: System,
@@ -70,48 +90,46 @@ def sample_particles(
     """Carry n particles of one `system` down the grid; several systems are `jax.vmap` over keys.
 
     After a step to a time within `window`, unless it is the last, particles are resampled where their effective sample
-    size is below `threshold` n; threshold = 1 resamples after every step in which weights differ. Step k draws from `key` folded with k, its
-    particle i from that folded with i.
+    size is below `threshold` n; threshold = 1 resamples after every step in which weights differ. Step k draws from
+    `key` folded with k, its particle i from that folded with i.
 
     Raises `InputError` unless n >= 2, 0 < threshold <= 1 and 0 <= window[0] < window[1] <= 1; raises, when the result
     is computed, where weights are NaN, +inf or all 0, and where an x is not finite.
     """
     times = checked(grid)
     check_shape(shape)
+    _check(n, threshold, window)
+    steps, each = len(times) - 1, jax.vmap(jax.random.fold_in, (None, 0))
+
+    def body(cloud: _Cloud, inputs: tuple[Array, Time, Time]) -> tuple[_Cloud, tuple[Array, Array]]:
+        k, t, s = inputs
+        moving, choosing = jax.random.split(jax.random.fold_in(key, k))
+        keys, last = each(moving, jnp.arange(n)), k == steps
+        move = jax.vmap(lambda key, particle: system.move(key, particle, t, s, last))
+        particles, gain = move(keys, cloud.particles)
+        cloud = cloud._replace(particles=particles, log_weights=cloud.log_weights + gain)
+        ess = effective_sample_size(cloud.log_weights)
+        wanted = (window[0] <= s) & (s <= window[1]) & ~last & (ess < threshold * n)
+        return cloud.resampled(choosing, wanted), (ess, wanted)
+
+    keys = each(jax.random.fold_in(key, 0), jnp.arange(n))
+    cloud = _Cloud(*jax.vmap(lambda key: system.start(key, shape, times))(keys), jnp.zeros(()))
+    cloud, (ess, wanted) = jax.lax.scan(body, cloud, (jnp.arange(1, steps + 1), times[:-1], times[1:]))
+    name, x = type(system).__name__, jax.vmap(lambda particle: system.read(particle, times[-1]))(cloud.particles)
+    x = finite(x, f"particles of {name} came to NaN or infinity: take more steps, or look at the models")
+    log_normalizer = finite(
+        cloud.log_mean(),
+        f"weights of particles of {name} came to NaN or infinity, or were all 0: look at the models and the potential, "
+        "or take more steps",
+    )
+    log_weights = jax.nn.log_softmax(cloud.log_weights)
+    return Particles(x, log_weights, log_normalizer, ess, wanted, jnp.any(ess < ALONE))
+
+
+def _check(n: int, threshold: float, window: tuple[float, float]) -> None:
     if not whole(n, 2):
         raise InputError(f"n = {n!r} particles: expected a whole number, 2 or more")
     if not 0 < threshold <= 1:
         raise InputError(f"threshold = {threshold!r}: expected a part of the number of particles, in (0, 1]")
     if len(window) != 2 or not 0 <= window[0] < window[1] <= 1:
         raise InputError(f"window = {window!r}: expected two times, 0 <= first < second <= 1")
-    steps = len(times) - 1
-    each = jax.vmap(jax.random.fold_in, (None, 0))
-
-    def body(carry: tuple[Any, Array, Array], inputs: tuple[Array, Time, Time]):
-        particles, log_weights, log_normalizer = carry
-        k, t, s = inputs
-        last = k == steps - 1
-        moving, choosing = jax.random.split(jax.random.fold_in(key, k + 1))
-        particles, gain = jax.vmap(system.move, (0, 0, None, None, None))(
-            each(moving, jnp.arange(n)), particles, t, s, last
-        )
-        log_weights += gain
-        ess = effective_sample_size(log_weights)
-        within = (window[0] <= s) & (s <= window[1])
-        resample = within & ~last & (ess < threshold * n)
-        chosen = jnp.where(resample, systematic(choosing, log_weights), jnp.arange(n))
-        mean = jax.nn.logsumexp(log_weights) - jnp.log(n)
-        log_normalizer += jnp.where(resample, mean, 0.0)
-        log_weights = jnp.where(resample, 0.0, log_weights)
-        return (jax.tree.map(lambda leaf: leaf[chosen], particles), log_weights, log_normalizer), (ess, resample)
-
-    starts = each(jax.random.fold_in(key, 0), jnp.arange(n))
-    particles, log_weights = jax.vmap(lambda key: system.start(key, shape, times))(starts)
-    carry = (particles, log_weights, jnp.zeros((), log_weights.dtype))
-    inputs = (jnp.arange(steps), times[:-1], times[1:])
-    (particles, log_weights, log_normalizer), (ess, resampled) = jax.lax.scan(body, carry, inputs)
-    # Weights that were lost at any step leave NaN or infinity in the estimate.
-    log_weights, log_normalizer = normalized(log_weights + log_normalizer), log_normalizer + jax.nn.logsumexp(log_weights)
-    x = jax.vmap(system.read, (0, None))(particles, times[-1])
-    x = finite(x, f"particles of {type(system).__name__} came to NaN or infinity: take more steps, or look at the models")
-    return Particles(x, log_weights, log_normalizer - jnp.log(n), ess, resampled, jnp.any(ess < ALONE))
