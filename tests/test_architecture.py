@@ -15,7 +15,7 @@ RANKS = [
     {"prediction"},
     {"reverse", "ode"},
     {"sampling", "likelihood", "objective", "guidance"},
-    {"training", "checkpoints"},
+    {"training", "checkpoints", "particles"},
     {"features"},
     {"report", "experiment"},
     {"testing", "recorded", "model", "paper"},
