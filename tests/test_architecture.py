@@ -11,11 +11,12 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "sde_jax"
 RANKS = [
     {"typing", "errors", "version"},
-    {"sde", "nn", "data", "metrics", "codec", "processes"},
+    {"pytree"},
+    {"sde", "nn", "data", "metrics", "codec", "processes", "measurement"},
     {"prediction"},
     {"reverse", "ode"},
     {"sampling", "likelihood", "objective", "guidance"},
-    {"training", "checkpoints", "particles"},
+    {"training", "checkpoints", "particles", "ensembles"},
     {"features"},
     {"report", "experiment"},
     {"testing", "recorded", "model", "paper"},

@@ -1,6 +1,7 @@
 """Consistent samplers: weighted particles whose law is the target's as their number and that of the steps grow."""
 
 from sde_jax.particles.feynman_kac import FeynmanKac as FeynmanKac
+from sde_jax.particles.feynman_kac import steady_churn as steady_churn
 from sde_jax.particles.loop import Particles as Particles
 from sde_jax.particles.loop import System as System
 from sde_jax.particles.loop import sample_particles as sample_particles

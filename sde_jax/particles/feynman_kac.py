@@ -29,15 +29,21 @@ With e_i = -sigma s_i, the noise that a denoiser implies, g^2 d tau = 2 sigma^2 
 of which the first term is the same for all particles, known, and counts in Z alone. At t = 1 all models are the prior,
 N(m, S) say, and the first particles are drawn from its power, N(m, S / B), with Z_1 = N(m; m, S)^(B - 1) B^(-n/2).
 
-The integral over a step is the trapezoid: left out are terms of mean 0 that do not depend on x to leading order, so
-that it has weak order 2; its first point alone has order 1. Where lambda ends at infinity (sigma = 0) the integrand in
-the variable (sigma / alpha)^2, to which the score is smooth, is taken at the first point. x is carried by any solver of
-the reverse process, by the denoiser that belongs to the score s + v c^2 / (1 + c^2).
+The integral over a step is the trapezoid, of weak order 2; its first point alone has order 1. Where lambda ends at
+infinity (sigma = 0) the integrand in the variable (sigma / alpha)^2, to which the score is smooth, is taken at the
+first point. x is carried by any solver of the reverse process, by the denoiser that belongs to s + v c^2 / (1 + c^2).
+
+How unevenly particles weigh depends on the churn. While they are noise alone, e = x / sigma is an Ornstein-Uhlenbeck
+process, de = (1 - (1 + c^2) B) e d lambda + c sqrt(2) dw, and log w gains B (B - 1) |e|^2 d lambda. By Riccati's
+equation p' = 2 (2 B (B - 1) + (1 - (1 + c^2) B) p + c^2 p^2) of E w^2 = exp(p e^2 / 2 + ...), that moment grows beyond
+all bounds within a finite stretch of lambda unless (1 + (c^2 - 1) B)^2 >= 4 c^2 B (B - 1), which is to say, but for
+churns near 0, c >= (1 + sqrt 2) sqrt(1 - 1 / B): churn 1 is enough up to B = 1.2, and a product of two takes 1.71.
 """
 
+import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -57,6 +63,14 @@ from sde_jax.typing import Array, Denoiser, Key, Time
 Potential = Callable[[Array, Time], Float[Array, ""]]
 """(x, t) -> V, differentiable in both."""
 CHURNING = (EulerMaruyama, ReverseDiffusion, DPMSolverMultistep, UniPC, SASolver)
+
+
+def steady_churn(total: float) -> float:
+    """Return the least churn >= 1 at which weights of a product whose powers sum to `total` have a finite variance.
+
+    max(1, (1 + sqrt 2) sqrt(1 - 1 / total)), see above: at most 2.42.
+    """
+    return max(1.0, (1 + math.sqrt(2)) * math.sqrt(max(0.0, 1 - 1 / total)))
 
 
 class Seen(NamedTuple):
@@ -92,10 +106,10 @@ class FeynmanKac:
 
     potential: (x, t) -> V, of one x in the path's coordinates; it should vanish at t = 1, and what it is there counts
     as a weight at the start. solver: `EulerMaruyama`, `ReverseDiffusion`, `DDIM`, `Ancestral`, `DPMSolverMultistep`,
-    `UniPC`, `SASolver`, or any with a fixed grid that draws no noise. Weights create no particles: where churn is below
-    0.5 and the powers sum to more than 1 those the flow brings may not reach where the target is, which warns. paths:
-    those that the models were trained on, to be compared with `sde`; a model of another one is brought to it by
-    `at_equal_log_snr`.
+    `UniPC`, `SASolver`, or any with a fixed grid that draws no noise; by default DPM-Solver++(2M) with `steady_churn`.
+    Weights create no particles: where churn is below 0.5 and the powers sum to more than 1 those the flow brings may
+    not reach where the target is, which warns. paths: those that the models were trained on, to be compared with
+    `sde`; a model of another one is brought to it by `at_equal_log_snr`.
 
     Raises `InputError` unless there are as many powers as models, of a positive sum, and for other solvers and paths.
     """
@@ -104,7 +118,7 @@ class FeynmanKac:
     models: tuple[Denoiser, ...]
     powers: tuple[float, ...]
     potential: Potential | None = None
-    solver: FixedGridSolver = field(default_factory=lambda: DPMSolverMultistep(order=2, churn=1.0))
+    solver: FixedGridSolver | None = None
     paths: tuple[GaussianPath, ...] = ()
 
     def __post_init__(self):
@@ -113,10 +127,10 @@ class FeynmanKac:
             raise InputError(
                 f"FeynmanKac of {len(self.models)} models and {len(self.powers)} powers: expected one power a model"
             )
-        if known(*self.powers) and not 0 < self.total < float("inf"):
-            raise InputError(f"FeynmanKac: powers {self.powers} of sum {self.total:g}: expected a positive sum")
-        check_steps(self, self.solver)
-        if self.solver.draws_noise and not isinstance(self.solver, (*CHURNING, DDIM, Ancestral)):
+        if not known(*self.powers) or not 0 < self.total < float("inf"):
+            raise InputError(f"FeynmanKac: powers {self.powers}: expected numbers of a positive sum")
+        check_steps(self, self.stepper)
+        if self.stepper.draws_noise and not isinstance(self.stepper, (*CHURNING, DDIM, Ancestral)):
             raise InputError(
                 f"FeynmanKac by {self.solver}: expected a solver of the reverse process with one churn, such as "
                 "DPMSolverMultistep(churn=1.0), or one that draws no noise"
@@ -126,7 +140,7 @@ class FeynmanKac:
                 raise InputError(
                     f"FeynmanKac: a model of {path} on {self.sde}: expected one path for all; see `at_equal_log_snr`"
                 )
-        if known(self.churn, *self.powers) and self.churn < 0.5 and self.total > 1:
+        if known(self.churn) and self.churn < 0.5 and self.total > 1:
             warnings.warn(
                 f"FeynmanKac with churn {self.churn:g} and powers of sum {self.total:g} > 1: weights cannot bring "
                 "particles to where the flow brings none; take churn = 1",
@@ -139,11 +153,17 @@ class FeynmanKac:
         return sum(self.powers)
 
     @property
+    def stepper(self) -> FixedGridSolver:
+        """The solver, by default of order 2 and with `steady_churn`."""
+        return self.solver or DPMSolverMultistep(order=2, churn=steady_churn(self.total))
+
+    @property
     def churn(self) -> float:
         """The solver's."""
-        if not self.solver.draws_noise or isinstance(self.solver, Ancestral):
-            return float(self.solver.draws_noise)
-        return self.solver.eta if isinstance(self.solver, DDIM) else getattr(self.solver, "churn")  # noqa: B009
+        solver = self.stepper
+        if not solver.draws_noise or isinstance(solver, Ancestral):
+            return float(solver.draws_noise)
+        return solver.eta if isinstance(solver, DDIM) else getattr(solver, "churn")  # noqa: B009
 
     def start(self, key: Key, shape: tuple[int, ...], grid: Array) -> tuple[Particle, Array]:
         """Draw from the prior's power; return the particle and log of its weight, with the constant.
@@ -165,7 +185,7 @@ class FeynmanKac:
         log_weight = self.potential(x + self.sde.offset(t), t) if self.potential else jnp.zeros((), x.dtype)
         if self.total != 1:
             log_weight += (self.total - 1) * sde.prior_log_prob(mean) - 0.5 * x.size * jnp.log(self.total)
-        return Particle(x, self.look(x, t), self.solver.init(x, grid)), log_weight
+        return Particle(x, self.look(x, t), self.stepper.init(x, grid)), log_weight
 
     def product(self, x: Array, t: Time, estimates: Array) -> Array:
         """Return the denoiser's value that belongs to the score s: sum_i beta_i D_i + (1 - B) x / alpha."""
@@ -206,8 +226,8 @@ class FeynmanKac:
             # Where the step starts the models were evaluated already, when the weight was.
             return self.guided(x, t, before if x is start else self.look(x, t))
 
-        step, state = self.solver.step(key, start, t, s, state, sde=sde, denoise=denoise)
-        x = jnp.where(last, step.mean, step.x) if self.solver.noise_free else step.x
+        step, state = self.stepper.step(key, start, t, s, state, sde=sde, denoise=denoise)
+        x = jnp.where(last, step.mean, step.x) if self.stepper.noise_free else step.x
         ends = jnp.all(jnp.isfinite(sde.log_snr(s)))
         after = jax.lax.cond(ends, lambda: self.look(x, s), lambda: jax.tree.map(jnp.zeros_like, before))
         return Particle(x, after, state), self.gain(start, x, t, s, before, after)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import sde_jax as sj
-from sde_jax.particles import FeynmanKac, sample_particles
+from sde_jax.particles import FeynmanKac, sample_particles, steady_churn
 from sde_jax.sde import Shifted
 
 VE = sj.VE(sigma_min=0.02, sigma_max=30.0)
 GRID = sj.grids.uniform(150, end=0.1)
-ONE = sj.exact.MixtureDenoiser(VE, np.array([0.4, 0.6]), np.array([[-1.5], [1.5]]), np.array([0.2, 0.4]))
+ONE = sj.exact.MixtureDenoiser(VE, np.array([0.4, 0.6]), np.array([[-0.5], [2.0]]), np.array([0.2, 0.4]))
 TWO = sj.exact.MixtureDenoiser(VE, np.array([0.5, 0.5]), np.array([[-2.0], [2.5]]), np.array([1.5, 1.0]))
 X = np.linspace(-40.0, 40.0, 40_001)
 
@@ -206,6 +206,22 @@ def test_a_model_is_evaluated_once_a_step(solver):
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("total", [1.5, 2.0, 3.0, 40.0])
+def test_the_steady_churn_is_where_the_second_moment_of_weights_stays_finite(total):
+    """Riccati's equation of E w^2 has a fixed point at and above it, and none a little below."""
+
+    def reached(churn):
+        p, step = 0.0, 1e-3
+        for _ in range(40_000):
+            p += 2 * step * (2 * total * (total - 1) + (1 - (1 + churn**2) * total) * p + churn**2 * p**2)
+            if p > 1e6:
+                return np.inf
+        return p
+
+    assert np.isfinite(reached(1.001 * steady_churn(total)))
+    assert not np.isfinite(reached(0.97 * steady_churn(total)))
+
+
 def test_churn_is_the_solver_s():
     solvers = [sj.DDIM(eta=0.7), sj.Ancestral(), sj.EulerMaruyama(churn=0.6), sj.DDIM(), sj.sampling.Heun()]
     assert [replace(REWARDED, solver=solver).churn for solver in solvers] == [0.7, 1.0, 0.6, 0.0, 0.0]
@@ -221,8 +237,8 @@ def test_flows_that_cannot_reach_the_target_warn():
     [
         ({"powers": (1.0,)}, "2 models and 1 powers"),
         ({"models": (), "powers": ()}, "0 models"),
-        ({"powers": (1.0, -1.0)}, "of sum 0: expected a positive sum"),
-        ({"powers": (1.0, float("nan"))}, "expected a positive sum"),
+        ({"powers": (1.0, -1.0)}, "expected numbers of a positive sum"),
+        ({"powers": (1.0, float("nan"))}, "expected numbers of a positive sum"),
         ({"solver": sj.ProbabilityFlow()}, "expected a solver with a fixed grid"),
         ({"solver": sj.PredictorCorrector()}, "expected a solver of the reverse process with one churn"),
         ({"paths": (VE, sj.VE())}, "expected one path for all"),
