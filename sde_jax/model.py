@@ -19,9 +19,9 @@ from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler
 from sde_jax.likelihood import Encoding, Quantization
 from sde_jax.prediction import denoiser
+from sde_jax.pytree import concrete
 from sde_jax.sampling import Samples, sample_given
 from sde_jax.sde import GaussianPath
-from sde_jax.sde.path import concrete
 from sde_jax.training import BatchLoss
 from sde_jax.typing import Denoiser, Key, Params
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
+from sde_jax.pytree import known
 from sde_jax.sde import GaussianPath
-from sde_jax.sde.path import known
 from sde_jax.typing import Array, Denoiser, Time
 
 

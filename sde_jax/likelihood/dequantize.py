@@ -14,7 +14,7 @@ from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
-from sde_jax.sde.path import concrete
+from sde_jax.pytree import concrete
 from sde_jax.typing import Array, Key
 
 

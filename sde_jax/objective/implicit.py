@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from sde_jax.errors import InputError
-from sde_jax.sde.path import known
+from sde_jax.pytree import known
 from sde_jax.typing import Array, Score, Time
 
 Probes = Float[Array, "m ..."]

@@ -13,7 +13,7 @@ from sde_jax.errors import InputError
 from sde_jax.ode.finite import finite
 from sde_jax.ode.methods import Method, Tsit5, evaluations
 from sde_jax.ode.tolerance import Tolerance
-from sde_jax.sde.path import known
+from sde_jax.pytree import known
 from sde_jax.typing import Array, Time
 
 

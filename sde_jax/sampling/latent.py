@@ -10,9 +10,9 @@ from jaxtyping import ArrayLike, Float, Int
 from sde_jax.errors import InputError
 from sde_jax.ode import Method, Tolerance, check_start, integrate
 from sde_jax.prediction import check_denoiser
+from sde_jax.pytree import known
 from sde_jax.reverse import reverse
 from sde_jax.sde import GaussianPath, require_falling, state_of
-from sde_jax.sde.path import known
 from sde_jax.typing import Array, Denoiser
 
 

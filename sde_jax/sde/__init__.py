@@ -1,5 +1,6 @@
 """Forward SDEs, and what is made of them."""
 
+from sde_jax.pytree import static as static
 from sde_jax.sde.bijection import Affine as Affine
 from sde_jax.sde.bijection import Bijection as Bijection
 from sde_jax.sde.bijection import Log as Log
@@ -21,7 +22,6 @@ from sde_jax.sde.path import path as path
 from sde_jax.sde.path import require_falling as require_falling
 from sde_jax.sde.path import require_fitting as require_fitting
 from sde_jax.sde.path import state_of as state_of
-from sde_jax.sde.path import static as static
 from sde_jax.sde.product import Product as Product
 from sde_jax.sde.rectified_flow import RectifiedFlow as RectifiedFlow
 from sde_jax.sde.schedule import Schedule as Schedule

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from sde_jax.errors import InputError
-from sde_jax.sde.path import concrete, known, path
+from sde_jax.pytree import concrete, known
+from sde_jax.sde.path import path
 from sde_jax.typing import Array
 
 

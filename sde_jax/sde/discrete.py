@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sde_jax.errors import InputError, whole
-from sde_jax.sde.path import GaussianPath, path, static
+from sde_jax.pytree import static
+from sde_jax.sde.path import GaussianPath, path
 from sde_jax.sde.ve import VE
 from sde_jax.typing import Array, Time
 

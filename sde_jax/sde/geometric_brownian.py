@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
+from sde_jax.pytree import known
 from sde_jax.sde.bijection import Log
-from sde_jax.sde.path import GaussianPath, known, path
+from sde_jax.sde.path import GaussianPath, path
 from sde_jax.sde.shifted import Shifted
 from sde_jax.sde.transformed import Transformed
 from sde_jax.typing import Array, Time

@@ -1,56 +1,19 @@
 """A forward SDE is two functions of time; everything else follows."""
 
 import abc
-import dataclasses
-from collections.abc import Iterable
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import DTypeLike, Float
 
 from sde_jax.errors import InputError
+from sde_jax.pytree import component, concrete
 from sde_jax.typing import Array, Key, Time
 
-Class = TypeVar("Class", bound=type)
-
-
-def static(*, default: Any = dataclasses.MISSING) -> Any:
-    """Declare a field of a path that is no leaf: something hashable that programs are compiled for."""
-    return dataclasses.field(default=default, metadata={"static": True})
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(static,))
-def path(cls: Class) -> Class:
-    """Make a class a frozen dataclass whose fields, but for `static` ones, are the leaves of a pytree.
-
-    The decorator of every path and of every component of one.
-    """
-    cls = dataclasses.dataclass(frozen=True)(cls)
-    fields = dataclasses.fields(cls)
-    names = [field.name for field in fields if not field.metadata.get("static")]
-    fixed = [field.name for field in fields if field.metadata.get("static")]
-
-    def rebuilt(values: tuple[Any, ...], leaves: Iterable[Any]) -> Any:
-        # Not by its constructor: leaves may be tracers or placeholders, which no check could read.
-        made = object.__new__(cls)
-        for name, value in zip(names + fixed, (*leaves, *values), strict=True):
-            object.__setattr__(made, name, value)
-        return made
-
-    # Not jax.tree_util.register_dataclass, whose classes compare equal as tree structures where they have equally many
-    # fields (jaxlib 0.10.2): a compiled function would then, now and then, run one path's program on another.
-    jax.tree_util.register_pytree_with_keys(
-        cls,
-        lambda path: (
-            [(jax.tree_util.GetAttrKey(name), getattr(path, name)) for name in names],
-            tuple(getattr(path, name) for name in fixed),
-        ),
-        rebuilt,
-    )
-    return cls
+path = component
+"""The decorator of every path and of every part of one."""
 
 
 class GaussianPath(abc.ABC):
@@ -184,16 +147,6 @@ class GaussianPath(abc.ABC):
         x = state_of(self, x)
         variance = jnp.broadcast_to(self.prior_variance(), x.shape)
         return -0.5 * jnp.sum((x - self.prior_mean()) ** 2 / variance + jnp.log(2 * jnp.pi * variance))
-
-
-def known(*values: object) -> bool:
-    """Return whether every value is a plain number, which alone can be checked at construction: no tracer, no array."""
-    return all(isinstance(value, int | float) for value in values)
-
-
-def concrete(value: Any) -> bool:
-    """Return whether no leaf of a pytree is a tracer, so that its numbers can be looked at."""
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
 
 
 def require_path(sde: Any) -> None:

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import DTypeLike, Float
 
 from sde_jax.errors import InputError
-from sde_jax.sde.path import GaussianPath, path, require_fitting, static
-from sde_jax.sde.schedule import function
+from sde_jax.pytree import function, static
+from sde_jax.sde.path import GaussianPath, path, require_fitting
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 Tree = dict[str, Any]

@@ -6,15 +6,9 @@ from typing import Any
 import jax
 
 from sde_jax.errors import InputError
+from sde_jax.pytree import function
 from sde_jax.sde.path import GaussianPath, path, require_falling
 from sde_jax.typing import Array, Time
-
-
-def function(of: Callable) -> Callable:
-    """Return a function as a pytree: of its own leaves where it is one already, otherwise of none."""
-    if not callable(of):
-        raise InputError(f"got {of!r}: expected a function of t")
-    return of if jax.tree.structure(of) != jax.tree.structure(0) else jax.tree_util.Partial(of)
 
 
 @path

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from sde_jax.errors import InputError
-from sde_jax.sde.path import concrete, path
-from sde_jax.sde.schedule import function
+from sde_jax.pytree import concrete, function
+from sde_jax.sde.path import path
 from sde_jax.sde.wrapped import Wrapped
 from sde_jax.typing import Array, Time
 

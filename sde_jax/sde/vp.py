@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
-from sde_jax.sde.path import GaussianPath, known, path
+from sde_jax.pytree import known
+from sde_jax.sde.path import GaussianPath, path
 from sde_jax.typing import Array, Time
 
 

@@ -1,0 +1,102 @@
+"""Methods whose V_t = R + A C A^T takes a linear system: choices of C, the covariance of x0 given x_t."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax.numpy as jnp
+
+from sde_jax.errors import InputError, whole
+from sde_jax.guidance.conjugate_gradients import Solved, solve
+from sde_jax.guidance.posterior import Corrected, Linearised, Values
+from sde_jax.typing import Array
+
+
+@dataclass(frozen=True)
+class _Gain:
+    """A method with a linear system, solved in at most `iterations` of conjugate gradients.
+
+    tolerance: the relative residual at which they end, and above which the result counts as unsolved. Raises
+    `InputError` unless iterations >= 1 and 0 < tolerance < 1.
+    """
+
+    iterations: int = 50
+    tolerance: float = 1e-3
+    calibrated: ClassVar[bool] = True
+
+    def __post_init__(self):
+        if not whole(self.iterations, 1) or not 0 < self.tolerance < 1:
+            raise InputError(f"{self}: expected iterations >= 1 and 0 < tolerance < 1")
+
+    def _solve(self, at: Linearised, spread: Callable[[Array], Array]) -> Solved:
+        """Return V^-1 (y - A D) with V = R + A C A^T, C applied by `spread`."""
+
+        def covariance(u: Values) -> Values:
+            through = at.measure(spread(at.backproject(u)))
+            return tuple(r + a for r, a in zip(at.noise(u), through, strict=True))
+
+        return solve(covariance, at.residuals, self.iterations, self.tolerance)
+
+
+@dataclass(frozen=True)
+class PiGDM(_Gain):
+    """C = r^2 I with r^2 = sigma^2 v / (sigma^2 + alpha^2 v), D shifted by (sigma^2 / alpha) J^T A^T V^-1 (y - A D).
+
+    (Song et al. 2023, pseudoinverse-guided diffusion, there v = 1.) Exact for white Gaussian data of variance v, the
+    `data_variance`. Raises `InputError` unless it is positive.
+    """
+
+    data_variance: float = 1.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 < self.data_variance < float("inf"):
+            raise InputError(f"{self}: expected data_variance > 0, in squared units of x0")
+
+    def correct(self, at: Linearised) -> Corrected:
+        """Return the shifted estimate."""
+        square = jnp.square(at.deviation)
+        spread = square * self.data_variance / (square + self.data_variance)
+        weighted, unsolved = self._solve(at, lambda v: spread * v)
+        return Corrected(at.x0 + at.shift * at.pull(at.backproject(weighted)), unsolved)
+
+
+@dataclass(frozen=True)
+class MomentMatching(_Gain):
+    """C = (sigma^2 / alpha) J^T, the covariance of x0 given x_t by Tweedie's second formula: D + C A^T V^-1 (y - A D).
+
+    Exact for Gaussian data (Boys et al. 2024, TMPD; Rozet et al. 2024, MMPS). A step of conjugate gradients takes a
+    backward evaluation of the denoiser; a few do for measurements of which few directions count.
+    """
+
+    iterations: int = 5
+
+    def correct(self, at: Linearised) -> Corrected:
+        """Return Kalman's update of the estimate."""
+        spread = lambda v: at.shift * at.pull(v)  # noqa: E731
+        weighted, unsolved = self._solve(at, spread)
+        return Corrected(at.x0 + spread(at.backproject(weighted)), unsolved)
+
+
+@dataclass(frozen=True)
+class DiffPIR(_Gain):
+    """The x0 nearest to y and D: argmin |y - A x0|^2_R + |x0 - D|^2 / r^2, r = sigma / alpha / sqrt(trust).
+
+    That is D + r^2 A^T (R + r^2 A A^T)^-1 (y - A D): no derivative of the denoiser, one evaluation (Zhu et al. 2023,
+    DiffPIR, eq. 10; lambda there is `trust`). C is taken to be r^2 I, that of data much wider than the noise: a good
+    estimate, whose spread is not the posterior's where data are narrower. Raises `InputError` unless trust > 0.
+    """
+
+    trust: float = 1.0
+    calibrated: ClassVar[bool] = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 < self.trust < float("inf"):
+            raise InputError(f"{self}: expected trust > 0")
+
+    def correct(self, at: Linearised) -> Corrected:
+        """Return the proximal point."""
+        spread = lambda v: jnp.square(at.deviation) / self.trust * v  # noqa: E731
+        weighted, unsolved = self._solve(at, spread)
+        return Corrected(at.x0 + spread(at.backproject(weighted)), unsolved)

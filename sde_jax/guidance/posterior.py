@@ -1,0 +1,139 @@
+"""An inverse problem's posterior as a denoiser.
+
+Bayes' rule for x_t: grad log p_t(x | y) = grad log p_t(x) + grad log p(y | x_t = x). The likelihood of the noisy x is
+taken to be a Gaussian around what the clean estimate D would measure,
+
+    p(y | x_t) = N(A D(x, t), V_t),        grad log p(y | x_t) = J^T A^T V_t^-1 (y - A D),    J = dD/dx,
+
+with V_t held fixed in the gradient; what is not linear is linearised at D. Adding ds to the score adds
+(sigma^2 / alpha) ds to the denoiser, so that the posterior is a denoiser again, which every sampler takes. The methods
+are choices of V_t.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float
+
+from sde_jax.measurement import Measurement, Measurements, sources
+from sde_jax.prediction import check_denoiser
+from sde_jax.sde import GaussianPath, require_falling
+from sde_jax.typing import Array, Denoiser, Time
+
+Values = tuple[Array, ...]
+"""An array of the shape of y for every source."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A prior, as a path with its denoiser, and what was measured."""
+
+    sde: GaussianPath
+    denoise: Denoiser
+    measurements: tuple[Measurement, ...]
+
+
+class Linearised(NamedTuple):
+    """A problem at one (x, t).
+
+    x0: D(x, t); residuals: y - A D, 0 where missing; measure, backproject: A and A^T, linearised at D, on what is
+    observed; pull: v -> J^T v; shift: sigma^2 / alpha, of a score in units of x0; deviation: sigma / alpha.
+    """
+
+    problem: Problem
+    x0: Array
+    residuals: Values
+    measure: Callable[[Array], Values]
+    backproject: Callable[[Values], Array]
+    pull: Callable[[Array], Array]
+    shift: Array
+    deviation: Array
+
+    def noise(self, u: Values) -> Values:
+        """Return R u."""
+        parts = zip(self.problem.measurements, u, strict=True)
+        return tuple(part.kept(part.noise.multiply(v)) for part, v in parts)
+
+
+class Corrected(NamedTuple):
+    """The estimate given y, and the relative residual of the linear system that it took: 0 where none was solved."""
+
+    x0: Array
+    unsolved: Float[Array, ""]
+
+
+class PosteriorMethod(Protocol):
+    """How D is corrected by what was measured: a choice of V_t."""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the spread of samples estimates the posterior's; where it does not they are point estimates."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """The relative residual above which a linear system counts as unsolved."""
+        ...
+
+    def correct(self, at: Linearised) -> Corrected:
+        """Return E[x0 | x_t = x, y], approximately."""
+        ...
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The denoiser (x, t) -> E[x0 | x_t = x, y] of a problem by a method."""
+
+    problem: Problem
+    method: PosteriorMethod
+
+    def __call__(self, x: Array, t: Time) -> Array:
+        """Return the estimate."""
+        return self.corrected(x, t).x0
+
+    def corrected(self, x: Array, t: Time) -> Corrected:
+        """Return the estimate, and how far the linear system is from being solved."""
+        return self.method.correct(linearised(self.problem, x, t))
+
+
+def linearised(problem: Problem, x: Array, t: Time) -> Linearised:
+    """Return a problem at one (x, t), by one evaluation of its denoiser and of its operators."""
+    sde, parts = problem.sde, problem.measurements
+    x0, pull = jax.vjp(lambda x: problem.denoise(x, t), x)
+
+    def observed(x0: Array) -> Values:
+        return tuple(part.kept(part.operator(x0)) for part in parts)
+
+    predicted, measure = jax.linearize(observed, x0)
+    transposed = jax.linear_transpose(measure, x0)
+    residuals = tuple(part.kept(jnp.asarray(part.value)) - y for part, y in zip(parts, predicted, strict=True))
+    deviation = sde.sigma(t) / sde.alpha(t)
+    return Linearised(
+        problem,
+        x0,
+        residuals,
+        measure,
+        lambda y: transposed(y)[0],
+        lambda v: pull(v)[0],
+        sde.variance(t) / sde.alpha(t),
+        deviation,
+    )
+
+
+def posterior(
+    denoise: Denoiser, sde: GaussianPath, measurements: Measurements, method: PosteriorMethod, shape: tuple[int, ...]
+) -> Posterior:
+    """Return the denoiser of the posterior given one source or several, for x0 of `shape`.
+
+    Raises `InputError` for measurements that do not fit (`Measurement.require`), a denoiser that changes shape, and a
+    path whose log-SNR does not fall.
+    """
+    parts = sources(measurements)
+    require_falling(sde)
+    check_denoiser(denoise, shape)
+    for part in parts:
+        part.require(shape)
+    return Posterior(Problem(sde, denoise, parts), method)

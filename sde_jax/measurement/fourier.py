@@ -1,0 +1,23 @@
+"""Coefficients of the Fourier transform."""
+
+import jax.numpy as jnp
+from jaxtyping import Bool
+
+from sde_jax.measurement.operator import Operator, space
+from sde_jax.pytree import component
+from sde_jax.typing import Array
+
+
+@component
+class Fourier(Operator):
+    """The discrete Fourier transform over space, orthonormal, where `sampled`, 0 elsewhere; as in MRI.
+
+    y: [2, *x0's shape], real and imaginary parts. sampled: bool, broadcasts against x0.
+    """
+
+    sampled: Bool[Array, "..."]
+
+    def __call__(self, x0: Array) -> Array:
+        """Return the sampled coefficients."""
+        c = jnp.fft.fftn(x0, axes=space(x0.shape), norm="ortho")
+        return jnp.where(self.sampled, jnp.stack([jnp.real(c), jnp.imag(c)]), 0).astype(x0.dtype)

@@ -1,0 +1,65 @@
+"""Frozen dataclasses that are pytrees of their numbers, and what is known of such numbers."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+import jax.core
+
+from sde_jax.errors import InputError
+
+Class = TypeVar("Class", bound=type)
+
+
+def static(*, default: Any = dataclasses.MISSING) -> Any:
+    """Declare a field that is no leaf: something hashable that programs are compiled for."""
+    return dataclasses.field(default=default, metadata={"static": True})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static,))
+def component(cls: Class) -> Class:
+    """Make a class a frozen dataclass whose fields, but for `static` ones, are the leaves of a pytree.
+
+    The decorator of every path, of every part of one, and of every measurement.
+    """
+    cls = dataclasses.dataclass(frozen=True)(cls)
+    fields = dataclasses.fields(cls)
+    names = [field.name for field in fields if not field.metadata.get("static")]
+    fixed = [field.name for field in fields if field.metadata.get("static")]
+
+    def rebuilt(values: tuple[Any, ...], leaves: Iterable[Any]) -> Any:
+        # Not by its constructor: leaves may be tracers or placeholders, which no check could read.
+        made = object.__new__(cls)
+        for name, value in zip(names + fixed, (*leaves, *values), strict=True):
+            object.__setattr__(made, name, value)
+        return made
+
+    # Not jax.tree_util.register_dataclass, whose classes compare equal as tree structures where they have equally many
+    # fields (jaxlib 0.10.2): a compiled function would then, now and then, run one class's program on another.
+    jax.tree_util.register_pytree_with_keys(
+        cls,
+        lambda value: (
+            [(jax.tree_util.GetAttrKey(name), getattr(value, name)) for name in names],
+            tuple(getattr(value, name) for name in fixed),
+        ),
+        rebuilt,
+    )
+    return cls
+
+
+def known(*values: object) -> bool:
+    """Return whether every value is a plain number, which alone can be checked at construction: no tracer, no array."""
+    return all(isinstance(value, int | float) for value in values)
+
+
+def concrete(value: Any) -> bool:
+    """Return whether no leaf of a pytree is a tracer, so that its numbers can be looked at."""
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+
+
+def function(of: Callable) -> Callable:
+    """Return a function as a pytree: of its own leaves where it is one already, otherwise of none."""
+    if not callable(of):
+        raise InputError(f"got {of!r}: expected a function")
+    return of if jax.tree.structure(of) != jax.tree.structure(0) else jax.tree_util.Partial(of)
