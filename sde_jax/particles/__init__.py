@@ -9,3 +9,4 @@ from sde_jax.particles.resampling import effective_sample_size as effective_samp
 from sde_jax.particles.resampling import normalized as normalized
 from sde_jax.particles.resampling import systematic as systematic
 from sde_jax.particles.twisted import Twisted as Twisted
+from sde_jax.particles.twisted import log_likelihood as log_likelihood

@@ -53,11 +53,11 @@ from jaxtyping import Bool, Float
 
 from sde_jax.errors import InputError
 from sde_jax.prediction import check_denoiser
+from sde_jax.pytree import concrete, known
 from sde_jax.reverse import reverse
 from sde_jax.sampling import DDIM, Ancestral, DPMSolverMultistep, EulerMaruyama, ReverseDiffusion, SASolver, UniPC
 from sde_jax.sampling.loop import FixedGridSolver, check_steps
 from sde_jax.sde import Centred, GaussianPath, require_falling
-from sde_jax.sde.path import concrete, known
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 Potential = Callable[[Array, Time], Float[Array, ""]]

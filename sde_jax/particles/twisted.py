@@ -9,11 +9,30 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
 from sde_jax.errors import InputError
+from sde_jax.measurement import Measurements, sources
 from sde_jax.prediction import check_denoiser
+from sde_jax.pytree import known
 from sde_jax.sampling.kernel import refresh
 from sde_jax.sde import Centred, GaussianPath, require_falling
-from sde_jax.sde.path import known
 from sde_jax.typing import Array, Denoiser, Key, Time
+
+LogPotential = Callable[[Array, Array], Float[Array, ""]]
+"""(x0, c) -> a log-likelihood or reward of a clean example that is known up to the variance c; c = 0: of x0 itself."""
+
+
+def log_likelihood(measurements: Measurements) -> LogPotential:
+    """Return (x0, c) -> log N(y; A(x0), R + c I), the sum over all sources, in nats.
+
+    Raises `InputError` where there are none; and what is returned, for an x0 that they do not fit.
+    """
+    parts = sources(measurements)
+
+    def potential(x0: Array, c: Array) -> Array:
+        for part in parts:
+            part.require(x0.shape)
+        return jnp.asarray(sum(part.log_prob(x0, c) for part in parts))
+
+    return potential
 
 
 class Seen(NamedTuple):
@@ -46,16 +65,15 @@ class Twisted:
     weigh. No other error is left than that of the chain itself, and `log_normalizer` estimates log E exp(log_potential
     (x_0, 0)), for a likelihood the log-evidence. Use it by `sample_particles`.
 
-    log_potential: (x0, c) -> scalar, a log-likelihood or reward of a clean example that is known up to the variance c,
-    such as log N(y; A x0, R + c I). c_t = v sigma^2 / (sigma^2 + v alpha^2) is the variance of x_0 given x_t for data
-    of variance v = data_variance around a mean, which falls to 0 with sigma.
+    log_potential: see `LogPotential`; of measurements `log_likelihood(measurements)`. c_t = v sigma^2 / (sigma^2 + v
+    alpha^2) is the variance of x_0 given x_t for data of variance v = data_variance, and falls to 0 with sigma.
 
     Raises `InputError` unless data_variance > 0, and where log_potential is no scalar.
     """
 
     sde: GaussianPath
     denoise: Denoiser
-    log_potential: Callable[[Array, Array], Float[Array, ""]]
+    log_potential: LogPotential
     data_variance: float = 1.0
 
     def __post_init__(self):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import sde_jax as sj
-from sde_jax.particles import Twisted, sample_particles
+from sde_jax.measurement import Independent, Matrix, Measurement
+from sde_jax.particles import Twisted, log_likelihood, sample_particles
 
 VE = sj.VE(sigma_min=0.01, sigma_max=30.0)
 WEIGHTS, MEANS = np.array([0.3, 0.7]), np.array([[1.5, -1.0], [-1.0, 0.5]])
@@ -18,10 +19,7 @@ SEEN, NOISE, VALUE = np.array([1.0, 0.5]), 0.3, 0.4
 GRID = sj.grids.uniform(150, end=1e-3)
 
 
-def log_likelihood(x0, c):
-    """Of y = SEEN . x0 + N(0, NOISE), the clean estimate's variance c put on top."""
-    variance = NOISE + c
-    return -0.5 * ((VALUE - SEEN @ x0) ** 2 / variance + jnp.log(2 * jnp.pi * variance))
+MEASURED = Measurement(Matrix(SEEN[None]), np.array([VALUE]), Independent(np.sqrt(NOISE)))
 
 
 def posterior():
@@ -48,7 +46,7 @@ def component_weights(x, log_weights, means, covariances):
     return fitted
 
 
-TWISTED = Twisted(VE, PRIOR, log_likelihood)
+TWISTED = Twisted(VE, PRIOR, log_likelihood(MEASURED))
 
 
 @pytest.mark.parametrize("data_variance", [1.0, *(pytest.param(v, marks=pytest.mark.slow) for v in (0.1, 10.0))])
@@ -67,11 +65,12 @@ def test_the_posterior_s_components_and_the_evidence_are_exact_whatever_the_twis
 def test_on_a_known_example_the_weights_are_even_and_the_evidence_is_its_likelihood(sde):
     """Where x_0 is known no guidance is needed, and every psi is a constant."""
     x0 = np.array([0.3, -0.2])
-    system = Twisted(sde, lambda x, t: x0 + 0 * x, log_likelihood)
+    system = Twisted(sde, lambda x, t: x0 + 0 * x, log_likelihood(MEASURED))
     found = sample_particles(jax.random.key(1), system, sj.grids.LogSNR().times(sde, 6, 0.0), (2,), 8)
     np.testing.assert_allclose(found.x, np.tile(x0, (8, 1)), atol=1e-9)
     np.testing.assert_allclose(found.log_weights, np.full(8, -np.log(8)), atol=1e-9)
-    np.testing.assert_allclose(found.log_normalizer, log_likelihood(x0, 0.0), atol=1e-9)
+    deviation = (VALUE - SEEN @ x0) / np.sqrt(NOISE)
+    np.testing.assert_allclose(found.log_normalizer, -0.5 * (deviation**2 + np.log(2 * np.pi * NOISE)), atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +80,8 @@ def test_on_a_known_example_the_weights_are_even_and_the_evidence_is_its_likelih
         (lambda: replace(TWISTED, sde=None), "expected a path"),
         (lambda: replace(TWISTED, log_potential=lambda x0, c: x0), "expected a scalar"),
         (lambda: replace(TWISTED, denoise=lambda x, t: x[0]), "expected the same shape"),
+        (lambda: replace(TWISTED, log_potential=log_likelihood(replace(MEASURED, value=np.zeros(3)))), "y of shape"),
+        (lambda: replace(TWISTED, log_potential=log_likelihood([])), "expected a Measurement"),
     ],
     ids=str,
 )
