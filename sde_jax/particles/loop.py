@@ -113,9 +113,14 @@ def sample_particles(
         return cloud.resampled(choosing, wanted), (ess, wanted)
 
     keys = each(jax.random.fold_in(key, 0), jnp.arange(n))
-    cloud = _Cloud(*jax.vmap(lambda key: system.start(key, shape, times))(keys), jnp.zeros(()))
+    start = jax.jit(jax.vmap(lambda key: system.start(key, shape, times)))
+    cloud = _Cloud(*start(keys), jnp.zeros(()))
     cloud, (ess, wanted) = jax.lax.scan(body, cloud, (jnp.arange(1, steps + 1), times[:-1], times[1:]))
-    name, x = type(system).__name__, jax.vmap(lambda particle: system.read(particle, times[-1]))(cloud.particles)
+    return _result(system, cloud, times[-1], ess, wanted)
+
+
+def _result(system: System, cloud: _Cloud, t: Time, ess: Array, resampled: Array) -> Particles:
+    name, x = type(system).__name__, jax.vmap(lambda particle: system.read(particle, t))(cloud.particles)
     x = finite(x, f"particles of {name} came to NaN or infinity: take more steps, or look at the models")
     log_normalizer = finite(
         cloud.log_mean(),
@@ -123,7 +128,7 @@ def sample_particles(
         "or take more steps",
     )
     log_weights = jax.nn.log_softmax(cloud.log_weights)
-    return Particles(x, log_weights, log_normalizer, ess, wanted, jnp.any(ess < ALONE))
+    return Particles(x, log_weights, log_normalizer, ess, resampled, jnp.any(ess < ALONE))
 
 
 def _check(n: int, threshold: float, window: tuple[float, float]) -> None:
