@@ -8,7 +8,7 @@ from jaxtyping import ArrayLike, Bool, Float
 
 from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
-from sde_jax.particles.resampling import effective_sample_size, systematic
+from sde_jax.particles.resampling import effective_sample_size, normalized, systematic
 from sde_jax.sampling.grids import checked
 from sde_jax.sampling.loop import check_shape
 from sde_jax.typing import Array, Key, Time
@@ -74,7 +74,7 @@ class _Cloud(NamedTuple):
         return _Cloud(particles, jnp.where(wanted, 0.0, self.log_weights), log_normalizer)
 
     def log_mean(self) -> Float[Array, ""]:
-        """Return log of the estimate of the normaliser; not finite where weights were lost at any time."""
+        """Return log of the estimate of the normaliser."""
         return self.log_normalizer + jax.nn.logsumexp(self.log_weights) - jnp.log(len(self.log_weights))
 
 
@@ -114,21 +114,19 @@ def sample_particles(
 
     keys = each(jax.random.fold_in(key, 0), jnp.arange(n))
     start = jax.jit(jax.vmap(lambda key: system.start(key, shape, times)))
-    cloud = _Cloud(*start(keys), jnp.zeros(()))
+    particles, log_weights = start(keys)
+    cloud = _Cloud(particles, log_weights, jnp.zeros(()))
     cloud, (ess, wanted) = jax.lax.scan(body, cloud, (jnp.arange(1, steps + 1), times[:-1], times[1:]))
     return _result(system, cloud, times[-1], ess, wanted)
 
 
 def _result(system: System, cloud: _Cloud, t: Time, ess: Array, resampled: Array) -> Particles:
-    name, x = type(system).__name__, jax.vmap(lambda particle: system.read(particle, t))(cloud.particles)
-    x = finite(x, f"particles of {name} came to NaN or infinity: take more steps, or look at the models")
-    log_normalizer = finite(
-        cloud.log_mean(),
-        f"weights of particles of {name} came to NaN or infinity, or were all 0: look at the models and the potential, "
-        "or take more steps",
+    x = jax.vmap(lambda particle: system.read(particle, t))(cloud.particles)
+    x = finite(
+        x, f"particles of {type(system).__name__} came to NaN or infinity: take more steps, or look at the models"
     )
-    log_weights = jax.nn.log_softmax(cloud.log_weights)
-    return Particles(x, log_weights, log_normalizer, ess, resampled, jnp.any(ess < ALONE))
+    # Weights that are lost at any step stay lost: their effective sample size is NaN, and nothing is resampled.
+    return Particles(x, normalized(cloud.log_weights), cloud.log_mean(), ess, resampled, jnp.any(ess < ALONE))
 
 
 def _check(n: int, threshold: float, window: tuple[float, float]) -> None:
