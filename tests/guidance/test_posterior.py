@@ -128,6 +128,13 @@ def test_a_measurement_of_much_noise_or_of_nothing_leaves_the_prior(method):
         assert np.allclose(guided(jnp.asarray(X), 0.4), prior(jnp.asarray(X), 0.4), atol=1e-8)
 
 
+@pytest.mark.parametrize("method", [*LINEAR, DPS()], ids=lambda method: type(method).__name__)
+def test_where_the_state_is_noise_alone_the_estimate_is_finite(method):
+    sde = sj.RectifiedFlow()
+    prior = exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+    assert np.isfinite(jax.jit(posterior(prior, sde, two_sources(), method, (4,)))(jnp.asarray(X), 1.0)).all()
+
+
 def test_another_source_never_makes_the_posterior_wider():
     one, _ = two_sources()
     a = (POOL, 0.04 * np.eye(2), np.array([0.3, -0.5]))
