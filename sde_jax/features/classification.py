@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Float, Int
 
-from sde_jax.data import Scaling, Source, Splits, batches, in_order
+from sde_jax.data import Scaling, Source, Splits, batches, in_order, labels_of
 from sde_jax.errors import InputError, RunError, whole
 from sde_jax.nn import drawn, stateless
 from sde_jax.nn.classifiers import Classifier, Convolutional, Perceptron
@@ -54,11 +54,11 @@ def units(splits: Splits) -> Scaling:
 
 
 def counts(source: Source) -> Int[np.ndarray, " classes"]:
-    """Return how many examples of each class there are; reads them all.
+    """Return how many examples of each class there are; reads them where the source does not hold their labels.
 
     Raises `InputError` for examples without a label, and where all are of one class.
     """
-    labels = np.concatenate([batch["label"] for batch in in_order(source, AT_ONCE)])
+    labels = labels_of(source)
     if (labels < 0).any():
         raise InputError(
             f"{np.sum(labels < 0)} of {len(labels)} training examples have no label; expected a class for every one: "
