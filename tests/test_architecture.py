@@ -16,7 +16,7 @@ RANKS = [
     {"reverse", "ode"},
     {"sampling", "likelihood", "objective", "guidance"},
     {"training", "checkpoints"},
-    {"features"},
+    {"features", "classifiers"},
     {"report", "experiment"},
     {"testing", "recorded", "model", "paper"},
     {"certificate", "publishing"},
