@@ -84,7 +84,8 @@ def accuracy(told: Told, params: Params, encoding: Encoding, splits: Splits, see
     none. An example without a label counts as wrong.
     """
     apply, _ = abstract(told.network, splits.shape)
-    log_snr = jnp.linspace(*log_snr_range(told.sde, START)[::-1], LEVELS)
+    low, high = log_snr_range(told.sde, START)
+    log_snr = jnp.linspace(high, low, LEVELS)
     times = jax.vmap(told.sde.time_of)(log_snr)
 
     @jax.jit

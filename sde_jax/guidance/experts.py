@@ -25,7 +25,7 @@ class Bins:
 
     def __post_init__(self):
         rising = len(self.edges) > 1 and all(low < high for low, high in pairwise(self.edges))
-        if not rising or (self.edges[0], self.edges[-1]) != (0, 1):
+        if not rising or (*self.edges[:1], *self.edges[-1:]) != (0, 1):
             raise InputError(f"edges {self.edges}: expected two or more that rise from 0 to 1, to cover all times once")
 
     @classmethod

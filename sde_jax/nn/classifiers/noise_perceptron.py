@@ -16,7 +16,7 @@ class NoisePerceptron:
     range.
     """
 
-    classes: int
+    classes: int = 10
     width: int = 256
     depth: int = 2
     dropout: float = 0.1
