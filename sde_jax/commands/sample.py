@@ -54,17 +54,8 @@ def run(
     asked.check(workdir.read_record())
     model = load(workdir, average)
     guide, told, classes = asked.guide(workdir, model)
-    mesh = model.record.mesh()
-    rows = -(-min(count, batch_size) // mesh.size) * mesh.size
-    numbers = np.arange(-(-count // rows) * rows).reshape(-1, rows)
-    keys_of, labels_of = example_keys(seed, mesh), partial(asked.labels_at, classes=classes)
-    given = [(keys_of(n), jax.device_put(labels_of(n), by_example(mesh))) for n in numbers]
-    draw = drawer(model, name).lower(model.params, *given[0], guide).compile()
-    began = time.monotonic()
-    with failures_reported(), _progress(given) as bar:
-        parts = [_kept(draw(model.params, *one, guide), FILMED - rows * i) for i, one in enumerate(bar)]
-    seconds = time.monotonic() - began
-    samples = jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts)
+    labels_of = partial(asked.labels_at, classes=classes)
+    samples, per_second = _drawn(model, name, count, seed, batch_size, guide, labels_of)
     facts = {
         "sampler": name,
         "settings": encode(model.samplers[name]),
@@ -75,11 +66,34 @@ def run(
         "num_samples": count,
         "seed": seed,
         "function_evaluations": float(samples.evaluations.mean()),
-        "samples_per_second": numbers.size / seconds,
+        "samples_per_second": per_second,
     }
     stem = ".".join(filter(None, (name, average, "guided" if guiding else None)))
     _write(workdir, base(directory, stem, output), model, samples, facts, labels_of(np.arange(count)))
     return facts
+
+
+def _drawn(
+    model: Model,
+    name: str,
+    count: int,
+    seed: int,
+    batch_size: int,
+    guide: Guide | None,
+    labels_of: Callable[[np.ndarray], np.ndarray | None],
+) -> tuple[Samples, float]:
+    """Return the samples on the host, and how many were drawn in a second."""
+    mesh = model.record.mesh()
+    rows = -(-min(count, batch_size) // mesh.size) * mesh.size
+    numbers = np.arange(-(-count // rows) * rows).reshape(-1, rows)
+    keys_of = example_keys(seed, mesh)
+    given = [(keys_of(n), jax.device_put(labels_of(n), by_example(mesh))) for n in numbers]
+    draw = drawer(model, name).lower(model.params, *given[0], guide).compile()
+    began = time.monotonic()
+    with failures_reported(), _progress(given) as bar:
+        parts = [_kept(draw(model.params, *one, guide), FILMED - rows * i) for i, one in enumerate(bar)]
+    seconds = time.monotonic() - began
+    return jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts), numbers.size / seconds
 
 
 def example_keys(seed: int, mesh: Mesh) -> Callable[[np.ndarray], Key]:

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike, Float
+from jaxtyping import Float
 
 from sde_jax.errors import InputError
 from sde_jax.typing import Array, Denoiser, Time
 
 
-def composed(baseline: Denoiser, denoisers: Sequence[Denoiser], weights: Float[ArrayLike, " n"]) -> Denoiser:
+def composed(
+    baseline: Denoiser, denoisers: Sequence[Denoiser], weights: Sequence[float] | Float[Array, " n"]
+) -> Denoiser:
     """Return D_0 + sum_i w_i (D_i - D_0), D_0 the `baseline` that is told nothing and D_i told condition i.
 
     With every w_i = 1 it is the score of prod_i p(c_i | x) p(x): all conditions, if they are independent given x; a
