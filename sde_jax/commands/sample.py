@@ -48,9 +48,8 @@ def run(
     with the endings .png, .npz and .json. Raises `InputError` where there is no such sampler or average and where it
     cannot be guided so, `RunError` where an adaptive solver does not reach its tolerance; nothing is written then.
     """
-    workdir = Workdir(directory)
+    workdir, asked = Workdir(directory), guiding or Guiding()
     check(workdir, name, count, batch_size)
-    asked = guiding or Guiding()
     asked.check(workdir.read_record())
     model = load(workdir, average)
     guide, told, classes = asked.guide(workdir, model)
