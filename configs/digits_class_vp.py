@@ -3,7 +3,7 @@
     sde-jax train --config configs/digits_class_vp.py --workdir runs/classes
     sde-jax sample --workdir runs/classes --sampler dpm --label 3 --guidance 2
 
-Hardware: 2 CPU cores, 2.5 minutes.
+Hardware: 2 CPU cores, 14 minutes while six other programs ran on them.
 Result: of 500 digits asked to be a 3, 99.0% are by their nearest training digit, 100% with --guidance 2 (2026-11-28).
 """
 
