@@ -17,6 +17,7 @@ from sde_jax.codec import decode, encode
 from sde_jax.data import Scaling, Splits
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler
+from sde_jax.guidance import Guide
 from sde_jax.likelihood import Encoding, Quantization
 from sde_jax.prediction import denoiser
 from sde_jax.pytree import concrete
@@ -96,6 +97,14 @@ class Record:
         """Return the labels of samples for which none are asked: class i mod classes of number i, -1 without."""
         return index % self.label_count if self.label_count else np.full_like(index, -1)
 
+    def require_null(self) -> None:
+        """Raise `InputError` where the network hears labels and was never trained without: its null token is noise."""
+        if self.label_count and not self.experiment.training.label_dropout:
+            raise InputError(
+                "guidance by the network that is told no label: this one was always told one (label_dropout = 0); "
+                "train with --config.training.label_dropout=0.1, or guide by a weaker model (autoguidance)"
+            )
+
     def loss(self, apply: nn.Apply) -> BatchLoss:
         """Return the loss that the run minimises."""
         experiment, training = self.experiment, self.experiment.training
@@ -166,13 +175,31 @@ class Model:
         """The denoiser (x, t) -> E[x_0 | x_t = x] of its own parameters."""
         return self.denoiser(self.params)
 
-    def sample(self, keys: Key, sampler: Sampler, frames: int = 0, conditions: Any = None) -> Samples:
+    def sample(
+        self,
+        keys: Key,
+        sampler: Sampler,
+        frames: int = 0,
+        conditions: Any = None,
+        guide: Guide | None = None,
+        labels: Int[ArrayLike, " n"] | None = None,
+    ) -> Samples:
         """Return one sample for each of `keys` [n], as `sampling.sample`: x in the experiment's `data_range`.
 
-        conditions: one for each, as `conditions` returns them; None for no label.
+        conditions: one for each, as `conditions` returns them; None for no label. guide: what guides each, by its
+        condition, `ClassifierFree(2.0)`, or its one of `labels` [n], `ByClassifier(log_prob)`; nothing is compiled
+        anew for other conditions, labels and numbers in the guide. An evaluation is one of the guided denoiser.
+        Raises `InputError` for a guide that asks for the network that is told nothing where it was not trained so.
         """
-        grid, of = sampler.grid(self.sde), lambda condition: self.denoiser(self.params, condition)
-        return sample_given(keys, conditions, sampler.solver, self.sde, of, grid, self.record.shape, frames)
+        if guide is not None and guide.needs_null:
+            self.record.require_null()
+
+        def of(given: Any) -> Denoiser:
+            told = lambda condition: self.denoiser(self.params, condition)  # noqa: E731
+            return told(given[0]) if guide is None else guide.guided(self.sde, told, *given)
+
+        grid = sampler.grid(self.sde)
+        return sample_given(keys, (conditions, labels), sampler.solver, self.sde, of, grid, self.record.shape, frames)
 
     def conditions(self, labels: Int[ArrayLike, " n"]) -> Any:
         """Return the conditions of examples with these labels, -1 for none, that were not augmented; None for none.

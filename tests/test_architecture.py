@@ -17,7 +17,7 @@ RANKS = [
     {"reverse", "ode"},
     {"sampling", "likelihood", "objective", "guidance"},
     {"training", "checkpoints", "particles", "ensembles"},
-    {"features"},
+    {"features", "classifiers"},
     {"report", "experiment"},
     {"testing", "recorded", "model", "paper"},
     {"certificate", "publishing"},

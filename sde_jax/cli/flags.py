@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from absl.flags import argparse_flags
 
+from sde_jax.cli.guidance_flags import guidance_flags
 from sde_jax.cli.values import checkpoints, count, counts, names, path, seed, shape
 
 EXIT_CODES = (
@@ -93,6 +94,7 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     _average_by_name(parser)
     parser.add_argument("--seed", type=seed, default=0)
     parser.add_argument("--output", type=path, help="files to write, without ending; default WORKDIR/samples_SAMPLER")
+    guidance_flags(parser)
     _processes(parser)
     _json(parser)
 
@@ -183,14 +185,26 @@ def _average(parser: argparse.ArgumentParser) -> None:
 
 
 def _train_features(parser: argparse.ArgumentParser) -> None:
+    _labelled(parser)
+    parser.add_argument("--features", type=count, default=128, help="their number; default 128")
+    parser.add_argument("--seed", type=seed, default=0)
+    _json(parser)
+
+
+def _train_classifier(parser: argparse.ArgumentParser) -> None:
+    _labelled(parser)
+    width = "features of its widest layers; default 256; of images of 16 x 16 or more 640 is the paper's"
+    parser.add_argument("--width", type=count, default=256, help=width)
+    parser.add_argument("--seed", type=seed, default=0)
+    _json(parser)
+
+
+def _labelled(parser: argparse.ArgumentParser) -> None:
     data = parser.add_mutually_exclusive_group(required=True)
     data.add_argument("--config", help="a config file whose data to train on, with overrides as for train")
     data.add_argument("--workdir", type=path, help="a run's directory whose data to train on")
     parser.add_argument("--output", type=path, required=True, help="the directory to write; new, empty, or one before")
     parser.add_argument("--steps", type=count, default=1000, help="of 128 examples; default 1000")
-    parser.add_argument("--features", type=count, default=128, help="their number; default 128")
-    parser.add_argument("--seed", type=seed, default=0)
-    _json(parser)
 
 
 def _configs(parser: argparse.ArgumentParser) -> None:
@@ -249,6 +263,7 @@ COMMANDS = {
         "train a classifier on a data set's labels: features for evaluations, not comparable with published FIDs",
         _train_features,
     ),
+    "train-classifier": ("train a classifier of noisy examples, by which samples can be guided", _train_classifier),
     "configs": ("list a folder's experiments, with what is published of them and what came out", _configs),
     "publish": ("write the model with its card as a directory that loads in one call; push it to the hub", _publish),
     "certify": ("measure every sampler's order, likelihoods and conversions against closed forms", _certify),

@@ -34,9 +34,13 @@ class DDRM(FixedGridSolver):
     def __post_init__(self):
         if not (0 <= self.eta <= 1 and 0 <= self.eta_b <= 1):
             raise InputError(f"DDRM: eta = {self.eta}, eta_b = {self.eta_b}: expected numbers of [0, 1]")
+        self._deviation()
+
+    def _deviation(self) -> Array:
         noise = self.measurement.noise
         if not isinstance(noise, Independent) or jnp.ndim(noise.deviation):
             raise InputError(f"DDRM of noise {noise!r:.60}: expected Independent(deviation) of one number")
+        return jnp.asarray(noise.deviation)
 
     @property
     def convergence_order(self) -> float:
@@ -51,7 +55,7 @@ class DDRM(FixedGridSolver):
         value, observed = jnp.asarray(self.measurement.value), self.measurement.observed
         values = spectrum.values * spectrum.of(observed.astype(x.dtype)) if spectrum.separate else spectrum.values
         measured = values > 1e-6
-        r = jnp.where(measured, jnp.asarray(self.measurement.noise.deviation) / jnp.where(measured, values, 1), jnp.inf)
+        r = jnp.where(measured, self._deviation() / jnp.where(measured, values, 1), jnp.inf)
         y = spectrum.of(jnp.where(observed, value, 0)) / jnp.where(measured, values, 1)
         clean, tau = denoise(x, t), sde.sigma(s) / sde.alpha(s)
         eps = (x - sde.alpha(t) * clean) / sde.sigma(t)
