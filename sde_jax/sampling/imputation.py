@@ -32,8 +32,8 @@ class Known:
     basis that is not orthonormal, and a known number that is not finite; a traced one raises when it is computed with.
     """
 
-    value: Array
-    mask: Array
+    value: Array | np.ndarray
+    mask: Array | np.ndarray
     basis: Array | np.ndarray | None = None
 
     def __post_init__(self):
@@ -86,12 +86,12 @@ class Known:
         return sde.alpha(time) * value + sde.sigma(time) * sde.noise(key, value.shape, value.dtype)
 
 
-def inpainting(image: Array, mask: Array) -> Known:
+def inpainting(image: Array | np.ndarray, mask: Array | np.ndarray) -> Known:
     """Return what is known of an image where `mask` is true (Song et al. 2021, appendix I.2)."""
     return Known(image, mask)
 
 
-def colourisation(image: Array) -> Known:
+def colourisation(image: Array | np.ndarray) -> Known:
     """Return what is known of an image [h, w, 3] when its grey is: (red + green + blue) / sqrt(3) of each pixel.
 
     Song et al. 2021, appendix I.3. A grey image has its grey in all three channels. Raises `InputError` for others.
