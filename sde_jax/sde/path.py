@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -79,6 +79,10 @@ class GaussianPath(abc.ABC):
     def offset(self, t: Time) -> Array:
         """Return b(t), what x_t is shifted by: 0, or an array that broadcasts against x, and 0 at t = 0."""
         return jnp.zeros_like(jnp.asarray(t, float))
+
+    def given(self, facts: Mapping[str, Array]) -> "GaussianPath":
+        """Return the process of ONE example of which these facts are known: itself, whatever they are."""
+        return self
 
     def prior_mean(self) -> Array:
         """Return the mean of the Gaussian that sampling starts from, at t = 1."""
