@@ -12,7 +12,8 @@ from sde_jax.experiment import Experiment, Sampler, Training
 
 VP = sde.VP(0.3, 7.0)
 PATHS = {"VP", "SubVP", "VE", "DDPM", "SMLD", "EDMPath", "Cosine", "RectifiedFlow", "MeanReverting", "Brownian"} | {
-    *("Centred", "Shifted", "Transformed", "TimeChange", "Product", "Schedule")
+    "Restoration",
+    *("Centred", "Shifted", "Transformed", "TimeChange", "Product", "Schedule"),
 }
 EXAMPLES = {
     "Images": Images(path="images.zip"),
@@ -74,6 +75,7 @@ PROTOCOLS = [
     (sde.Tabulated, {"DDPM", "SMLD"}),
     (nn.Condition, {"Unconditional", "ClassLabel", "Vector", "Channels", "Conditions"}),
     (training.Augmentation, {"NoAugmentation", "Geometric"}),
+    (training.Degradation, {"NoDegradation", "Corruption"}),
     (features.Features, {"Raw", "Inception", "Trained", "Function"}),
     (
         metrics.Metric,

@@ -1,6 +1,9 @@
 """Samplers: the reverse process from noise to data."""
 
+from sde_jax.sampling import editing as editing
 from sde_jax.sampling import grids as grids
+from sde_jax.sampling import imputation as imputation
+from sde_jax.sampling import repaint as repaint
 from sde_jax.sampling.adams_bashforth import DEIS as DEIS
 from sde_jax.sampling.adams_bashforth import IPNDM as IPNDM
 from sde_jax.sampling.adaptive import ProbabilityFlow as ProbabilityFlow
