@@ -23,7 +23,9 @@ def bomb(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "read", [read_checkpoint, read_gaussian, lambda path: ArrayFile(str(path), "mu").open()], ids=str
+    "read",
+    [read_checkpoint, read_gaussian, lambda path: ArrayFile(str(path), "mu").open()],
+    ids=["weights", "moments", "data"],
 )
 def test_an_archive_that_would_fill_the_memory_is_refused_before_it_is_unpacked(bomb, read):
     with pytest.raises(InputError, match=rf"bomb\.npz .*bytes unpack to {SMALL + 1 + 256}, more than"):

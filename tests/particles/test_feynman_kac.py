@@ -75,7 +75,11 @@ EXPERTS = FeynmanKac(VE, (ONE, TWO), (1.0, 1.0))
 REWARDED = FeynmanKac(VE, (ONE,), (1.0,), climbing)
 
 
-@pytest.mark.parametrize("system", [GUIDED, EXPERTS, REWARDED], ids=["guidance", "experts", "reward"])
+@pytest.mark.parametrize(
+    "system",
+    [GUIDED, pytest.param(EXPERTS, marks=pytest.mark.slow), pytest.param(REWARDED, marks=pytest.mark.slow)],
+    ids=["guidance", "experts", "reward"],
+)
 def test_second_moments_are_the_target_s_where_they_are_visibly_wrong_without_weights(system):
     (_, second, above), log_z = exact(system, GRID[-1])
     weighed, unweighed, found_log_z = moments(system)
@@ -174,6 +178,7 @@ def test_without_noise_x_and_weights_converge_with_order_two():
     assert np.all(errors[1] < 2e-3), errors
 
 
+@pytest.mark.slow
 def test_an_offset_moves_the_particles_and_nothing_else():
     plain, shift = sj.VP(), 3.0
     shifted = Shifted(plain, lambda t: shift * t)
@@ -187,6 +192,7 @@ def test_an_offset_moves_the_particles_and_nothing_else():
     np.testing.assert_allclose(found[1].log_normalizer, found[0].log_normalizer, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_product_of_sum_one_goes_from_no_signal_to_no_noise():
     sde = sj.RectifiedFlow()
     models = tuple(sj.exact.GaussianDenoiser(sde, m, 0.5) for m in (1.0, 0.0))
@@ -253,7 +259,6 @@ def test_flows_that_cannot_reach_the_target_warn():
         ({"paths": (VE, sj.VP())}, "expected one path for all"),
         ({"sde": 3}, "expected a path"),
     ],
-    ids=str,
 )
 def test_what_makes_no_product_is_told(changed, words):
     with pytest.raises(sj.InputError, match=words):

@@ -98,7 +98,6 @@ def test_weights_that_are_lost_raise():
         ({"grid": [0.1, 0.9]}, "expected times that fall strictly"),
         ({"shape": 3}, "shape = 3"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_used_is_told(asked, words):
     given = {"grid": GRID, "shape": (), "n": 4} | asked

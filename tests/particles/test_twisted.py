@@ -61,7 +61,9 @@ def test_the_posterior_s_components_and_the_evidence_are_exact_whatever_the_twis
     assert not found.collapsed
 
 
-@pytest.mark.parametrize("sde", [sj.VP(), sj.RectifiedFlow()], ids=lambda sde: type(sde).__name__)
+@pytest.mark.parametrize(
+    "sde", [sj.VP(), pytest.param(sj.RectifiedFlow(), marks=pytest.mark.slow)], ids=lambda sde: type(sde).__name__
+)
 def test_on_a_known_example_the_weights_are_even_and_the_evidence_is_its_likelihood(sde):
     """Where x_0 is known no guidance is needed, and every psi is a constant."""
     x0 = np.array([0.3, -0.2])
@@ -83,7 +85,6 @@ def test_on_a_known_example_the_weights_are_even_and_the_evidence_is_its_likelih
         (lambda: replace(TWISTED, log_potential=log_likelihood(replace(MEASURED, value=np.zeros(3)))), "y of shape"),
         (lambda: replace(TWISTED, log_potential=log_likelihood([])), "expected a Measurement"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_used_is_told(make, words):
     with pytest.raises(sj.InputError, match=words):
