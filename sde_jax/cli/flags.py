@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from absl.flags import argparse_flags
 
+from sde_jax.cli.restoration_flags import add_calibrate, add_restore
 from sde_jax.cli.values import checkpoints, count, counts, names, path, seed, shape
 
 EXIT_CODES = (
@@ -25,7 +26,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if unknown:
         parser.error(f"{' '.join(unknown)}: no such flag of `{parser.prog} {flags.command}`")
     needy = [f"--config.{name}" for name in overrides] + ["--shape"] * (getattr(flags, "shape", None) is not None)
-    if needy and flags.command not in ("convert", "data", "evaluate") and not getattr(flags, "config", None):
+    if (
+        needy
+        and flags.command not in ("convert", "data", "evaluate", "restore", "calibrate")
+        and not getattr(flags, "config", None)
+    ):
         why = "takes its settings from the run's directory" if "workdir" in flags else "expects --config with it"
         parser.error(f"{needy[0]}: `{flags.command}` {why}")
     flags.overrides = overrides
@@ -93,6 +98,23 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     _average_by_name(parser)
     parser.add_argument("--seed", type=seed, default=0)
     parser.add_argument("--output", type=path, help="files to write, without ending; default WORKDIR/samples_SAMPLER")
+    _processes(parser)
+    _json(parser)
+
+
+def _restore(parser: argparse.ArgumentParser) -> None:
+    _of_posteriors(parser, add_restore)
+
+
+def _calibrate(parser: argparse.ArgumentParser) -> None:
+    _of_posteriors(parser, add_calibrate)
+
+
+def _of_posteriors(parser: argparse.ArgumentParser, add_flags: Callable[[argparse.ArgumentParser], None]) -> None:
+    _workdir(parser)
+    add_flags(parser)
+    _average_by_name(parser)
+    parser.add_argument("--seed", type=seed, default=0)
     _processes(parser)
     _json(parser)
 
@@ -239,6 +261,8 @@ COMMANDS = {
     "train": ("train, or go on where the run stopped", _train),
     "run": ("train, sample with every sampler, score, compare with a baseline and report", _run),
     "sample": ("draw samples: a picture, arrays and numbers", _sample),
+    "restore": ("draw what an image may have been, given what was measured of it", _restore),
+    "calibrate": ("measure whether such posteriors are as uncertain as they should be", _calibrate),
     "likelihood": ("score held-out data in bits per dimension", _likelihood),
     "evaluate": ("measure loss, bits per dimension and samples of one or many checkpoints", _evaluate),
     "report": ("write one HTML page about a run", _report),
