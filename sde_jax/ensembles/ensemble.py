@@ -32,7 +32,7 @@ class Ensemble(NamedTuple):
 
     def grouped(self, count: int) -> "Ensemble":
         """Return samples [n] as [n / count, count]: consecutive ones are members of one posterior."""
-        return Ensemble(*(a.reshape(-1, count, *a.shape[1:]) for a in map(np.asarray, self)))
+        return Ensemble(*(a.reshape(len(a) // count, count, *a.shape[1:]) for a in map(np.asarray, self)))
 
     @property
     def mean(self) -> Float[np.ndarray, "k ..."]:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sde_jax import ensembles
@@ -66,7 +67,7 @@ def against(truth: np.ndarray, setting: Setting, ensemble: Ensemble) -> dict[str
 def ranks(truth: np.ndarray, setting: Setting, measurements: Measurement, ensemble: Ensemble) -> dict[str, Any]:
     """Return the histograms of the ranks of pixels, and of test quantities of every example, each with its test."""
     pixels = ensembles.rank_histogram(truth, ensemble.members, BINS, setting.task.unknown)
-    of_truth = jax.vmap(ensembles.quantities)(measurements, truth)
+    of_truth = jax.vmap(ensembles.quantities)(measurements, jnp.asarray(truth))
     of_members = jax.vmap(lambda y, members: jax.vmap(partial(ensembles.quantities, y))(members))
     members = of_members(measurements, ensemble.members)
     tests = {

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sde_jax import processes
@@ -45,7 +46,7 @@ def run(
     model = load(workdir, request.average)
     truth = None if levels is None else dequantised(model, request.seed, np.zeros(1, int), levels[None])
     if truth is None:
-        measurement = _measured(record, setting, given)
+        measurement = measured(record, setting, given)
         measurement.require(record.shape)
         batch = jax.tree.map(lambda leaf: np.asarray(leaf)[None], measurement)
     else:
@@ -105,17 +106,17 @@ def _require_shape(given: Path | None, setting: Setting, record: Record) -> None
         )
 
 
-def _measured(record: Record, setting: Setting, given: Path | None) -> Measurement:
+def measured(record: Record, setting: Setting, given: Path | None) -> Measurement:
     """Return the measurement in a file, in units of x_0: an image's levels stand for the middles of their cells."""
     task = setting.task
     assert record.levels is not None
     levels = task.values if given is None else levels_of(given, record.levels)
     assert levels is not None
     cells = _cells(record)
-    value = (cells.low + cells.cell * (np.asarray(levels) + 0.5)).astype(np.float32)
+    value = cells.low + cells.cell * (jnp.asarray(levels, float) + 0.5)
     if value.shape != task.measured:
-        value = np.asarray(task.operator(jax.numpy.asarray(value)))
-    return Measurement(task.operator, np.where(task.observed, value, np.float32(np.nan)), setting.noise)
+        value = task.operator(value)
+    return Measurement(task.operator, jnp.where(task.observed, value, jnp.nan), setting.noise)
 
 
 def _cells(record: Record) -> Quantization:
@@ -165,5 +166,5 @@ def _seen(record: Record, setting: Setting, value: np.ndarray) -> tuple[np.ndarr
         image = np.full(record.shape, np.nan, np.float32)
         image[row, column] = value
         value = image
-    known = ~np.isnan(value).any(-1)
-    return as_bytes(np.asarray(record.encoding.values(np.nan_to_num(value))), record), known
+    known = ~np.any(np.isnan(value), -1, keepdims=True)[..., 0]
+    return as_bytes(np.asarray(record.encoding.values(jnp.nan_to_num(value))), record), known

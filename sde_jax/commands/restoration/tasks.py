@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.commands.restoration.files import mask_of, table_of
@@ -75,7 +76,7 @@ def _superres(choices: Choices, shape: Shape) -> Task:
 
 
 def _deblur(choices: Choices, shape: Shape) -> Task:
-    return _plain(Blur(gaussian_kernel(choices.blur)), shape)
+    return _plain(Blur(jnp.asarray(gaussian_kernel(choices.blur))), shape)
 
 
 def _sensors(choices: Choices, shape: Shape) -> Task:
@@ -83,7 +84,7 @@ def _sensors(choices: Choices, shape: Shape) -> Task:
     if choices.sensors is None:
         sides = np.array([height - 1, width - 1])
         positions = np.random.default_rng(choices.seed).uniform(size=(choices.num_sensors, 2)) * sides
-        return _plain(Sensors(positions.astype(np.float32)), shape, of_whole=True)
+        return _plain(Sensors(jnp.asarray(positions, float)), shape, of_whole=True)
     table = table_of(choices.sensors, (2, 2 + channels))
     positions, values = table[:, :2], table[:, 2:]
     inside = (positions >= 0) & (positions <= (height - 1, width - 1))  # NaN is not
@@ -93,7 +94,7 @@ def _sensors(choices: Choices, shape: Shape) -> Task:
             f"{choices.sensors}: position {positions[row].tolist()} of sensor {row}: expected row and column within "
             f"0 .. {height - 1} and 0 .. {width - 1}"
         )
-    task = _plain(Sensors(positions), shape, of_whole=True)
+    task = _plain(Sensors(jnp.asarray(positions)), shape, of_whole=True)
     return task._replace(values=values) if values.size else task
 
 
