@@ -29,12 +29,17 @@ def measured(key, count: int) -> tuple[np.ndarray, Measurement]:
     return np.asarray(truth), jax.vmap(lambda k, x: measure(k, SEES, x, NOISE))(jax.random.split(second, count), truth)
 
 
+def few(count: int, given: Measurement, method) -> Ensemble:
+    """Ensembles in three steps."""
+    return drawn(jax.random.key(1), count, given, method, SOLVER, SDE, DENOISE, GRID[::20], (3,))
+
+
 @pytest.fixture(scope="module")
 def gaussian() -> tuple[np.ndarray, Measurement, Ensemble]:
     """Truths, measurements, and ensembles of 15 by moment matching, which is exact here."""
     truth, given = measured(jax.random.key(0), 300)
-    program = partial(drawn, solver=SOLVER, sde=SDE, denoise=DENOISE, grid=GRID, shape=(3,))
-    return truth, given, program(jax.random.key(1), 15, given, MomentMatching())
+    args = SOLVER, SDE, DENOISE, GRID, (3,)
+    return truth, given, drawn(jax.random.key(1), 15, given, MomentMatching(), *args)
 
 
 def test_the_whole_chain_is_calibrated_on_a_gaussian(gaussian):
@@ -66,9 +71,8 @@ def test_the_mean_and_the_deviation_are_the_posteriors(gaussian):
 
 def test_a_member_is_a_function_of_the_key_its_measurement_and_its_number():
     _, given = measured(jax.random.key(2), 3)
-    program = partial(drawn, solver=SOLVER, sde=SDE, denoise=DENOISE, grid=GRID[::20], shape=(3,))
-    whole = program(jax.random.key(1), 2, given, PiGDM())
-    part = program(jax.random.key(1), 2, jax.tree.map(lambda leaf: leaf[:2], given), PiGDM())
+    whole = few(2, given, PiGDM())
+    part = few(2, jax.tree.map(lambda leaf: leaf[:2], given), PiGDM())
     assert whole.members.shape == (3, 2, 3)
     np.testing.assert_allclose(part.members, whole.members[:2], atol=1e-5)
     assert len(np.unique(np.round(whole.members[..., 0], 4))) == 6
@@ -90,16 +94,15 @@ def test_no_method_compiles_anything_for_a_new_measurement(method):
 
 
 def test_linear_systems_that_are_left_unsolved_are_flagged_with_how_many_and_how_far():
-    truth, given = measured(jax.random.key(3), 2)
+    truth, _ = measured(jax.random.key(3), 2)
     given = Measurement(Identity(), jnp.asarray(truth), Independent(jnp.full(2, 0.01)))
-    program = partial(drawn, solver=SOLVER, sde=SDE, denoise=DENOISE, grid=GRID[::20], shape=(3,))
-    few = MomentMatching(iterations=1, tolerance=1e-4)
-    flags = program(jax.random.key(1), 2, given, few).flags(few)
+    hasty = MomentMatching(iterations=1, tolerance=1e-4)
+    flags = few(2, given, hasty).flags(hasty)
     assert flags.unsolved > 0
     assert flags.worst > flags.tolerance == 1e-4
     assert any("% of the linear systems" in line for line in flags.warnings())
     enough = MomentMatching(iterations=10, tolerance=1e-2)
-    assert not list(program(jax.random.key(1), 2, given, enough).flags(enough).warnings())
+    assert not list(few(2, given, enough).flags(enough).warnings())
 
 
 def test_point_estimates_and_numbers_that_are_not_finite_are_flagged():
@@ -117,8 +120,7 @@ def test_one_member_has_no_deviation():
 
 def test_no_members_and_measurements_that_are_not_one_each_are_refused():
     _, given = measured(jax.random.key(2), 3)
-    program = partial(drawn, jax.random.key(1), method=DPS(), solver=SOLVER, sde=SDE, denoise=DENOISE, grid=GRID)
     with pytest.raises(InputError, match="0 members"):
-        program(0, given, shape=(3,))
+        few(0, given, DPS())
     with pytest.raises(InputError, match="of every array, one k"):
-        program(2, Measurement(SEES, np.zeros((2, 1)), NOISE), shape=(3,))
+        few(2, Measurement(SEES, np.zeros((2, 1)), NOISE), DPS())
