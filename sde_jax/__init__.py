@@ -1,6 +1,7 @@
 """sde_jax: score-based generative modelling through stochastic differential equations."""
 
 from sde_jax import ode as ode
+from sde_jax import particles as particles
 from sde_jax import sampling as sampling
 from sde_jax.errors import InputError as InputError
 from sde_jax.errors import RunError as RunError

@@ -14,7 +14,7 @@ from sde_jax.errors import InputError
 from sde_jax.features import Features, Raw
 from sde_jax.likelihood import Dequantizer, Divergence, Hutchinson, UniformCell
 from sde_jax.metrics import Energy, Frechet, Metric, SlicedWasserstein
-from sde_jax.nn import MLP, Architecture, Compute, Vector, condition_of
+from sde_jax.nn import MLP, Architecture, Channels, Compute, Vector, condition_of
 from sde_jax.objective import Objective as Objective
 from sde_jax.ode import Method, Tolerance, Tsit5
 from sde_jax.processes import Watchdog
@@ -24,9 +24,11 @@ from sde_jax.training import (
     Adam,
     Augmentation,
     Average,
+    Degradation,
     ExponentialAverage,
     MeshShape,
     NoAugmentation,
+    NoDegradation,
     OnAnomaly,
     Preview,
     Stop,
@@ -43,7 +45,7 @@ class Training:
     steps: updates; batch_size: examples an update, over all devices; flip: mirror images at random; crop: pixels of
     a mirrored margin, from which and the image a window of its size is cut at random; label_dropout: how often a
     network with classes is not told them; augmentation: told to the network; symmetry: of examples with their noise;
-    mesh: how devices
+    degradation: of examples that the network learns to restore, told to it; mesh: how devices
     share the state; accumulate: parts of a batch whose gradients are summed one after the other; steps_per_call: steps
     that an accelerator makes before the host is asked (a CPU makes one); on_anomaly: what is done when numbers go
     wrong; watchdog: when no step ends for so long that the run must be stuck; log_every, checkpoint_every: in steps;
@@ -59,6 +61,7 @@ class Training:
     label_dropout: float = 0.0
     augmentation: Augmentation = field(default_factory=NoAugmentation)
     symmetry: Symmetry = field(default_factory=Symmetry)
+    degradation: Degradation = field(default_factory=NoDegradation)
     optimizer: Adam = field(default_factory=Adam)
     average: Average = field(default_factory=ExponentialAverage)
     mesh: MeshShape = field(default_factory=MeshShape)
@@ -233,6 +236,10 @@ class Experiment:
         heard, told = condition_of(self.network).hears(), training.augmentation.size
         if training.label_dropout and "label" not in heard:
             raise InputError("training.label_dropout: expected a network conditioned on labels, such as ClassLabel(10)")
+        if not isinstance(training.degradation, NoDegradation) and not isinstance(heard.get("channels"), Channels):
+            raise InputError(
+                "training.degradation: expected a network.condition that hears what it is given, as Channels(1) of grey"
+            )
         if told and heard.get("augmentation") != Vector(told):
             raise InputError(
                 f"training.augmentation tells {told} numbers: expected a network.condition that hears them, "
@@ -272,7 +279,7 @@ class Experiment:
     def identity(self) -> dict[str, Any]:
         """Return what makes two runs train alike: all settings but how long, how it is logged, sampled and scored."""
         data = self.to_json()
-        examples = ("batch_size", "flip", "crop", "label_dropout", "augmentation", "symmetry")
+        examples = ("batch_size", "flip", "crop", "label_dropout", "augmentation", "symmetry", "degradation")
         kept = {name: data["training"][name] for name in (*examples, "optimizer", "average")}
         precision = {"bfloat16": self.compute.bfloat16}
         left_out = ("samplers", "likelihood", "evaluation", "compute")

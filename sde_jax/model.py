@@ -10,20 +10,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import ArrayLike, Int
+from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax import nn
 from sde_jax.codec import decode, encode
 from sde_jax.data import Scaling, Splits
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler
+from sde_jax.guidance import Guide
 from sde_jax.likelihood import Encoding, Quantization
 from sde_jax.prediction import denoiser
 from sde_jax.pytree import concrete
 from sde_jax.sampling import Samples, sample_given
 from sde_jax.sde import GaussianPath
 from sde_jax.training import BatchLoss
-from sde_jax.typing import Denoiser, Key, Params
+from sde_jax.typing import Array, Denoiser, Key, Params
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Record:
             raise InputError(f"training.crop = {training.crop}: expected less than the sides of an image {self.shape}")
         training.augmentation.require(self.shape)
         training.symmetry.require(self.shape)
+        training.degradation.require(self.shape)
 
     @classmethod
     def of(cls, experiment: Experiment, splits: Splits) -> "Record":
@@ -86,15 +88,25 @@ class Record:
         label = self.condition.hears().get("label")
         return label.classes if isinstance(label, nn.ClassLabel) else 0
 
-    def told(self, label: ArrayLike = -1) -> Any:
-        """Return the condition of ONE example with this label, -1 for none, that was not augmented; None for none."""
+    def told(self, label: ArrayLike = -1, **facts: Array) -> Any:
+        """Return the condition of ONE example with this label, -1 for none, that was not augmented, and of which other
+        facts, such as `channels`, may be known; None for none.
+        """
         size = self.experiment.training.augmentation.size
-        facts = {"label": jnp.asarray(label), **({"augmentation": jnp.zeros(size)} if size else {})}
+        facts = {"label": jnp.asarray(label), **({"augmentation": jnp.zeros(size)} if size else {}), **facts}
         return self.condition.of(facts, self.shape)
 
     def labels_at(self, index: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         """Return the labels of samples for which none are asked: class i mod classes of number i, -1 without."""
         return index % self.label_count if self.label_count else np.full_like(index, -1)
+
+    def require_null(self) -> None:
+        """Raise `InputError` where the network hears labels and was never trained without: its null token is noise."""
+        if self.label_count and not self.experiment.training.label_dropout:
+            raise InputError(
+                "guidance by the network that is told no label: this one was always told one (label_dropout = 0); "
+                "train with --config.training.label_dropout=0.1, or guide by a weaker model (autoguidance)"
+            )
 
     def loss(self, apply: nn.Apply) -> BatchLoss:
         """Return the loss that the run minimises."""
@@ -108,6 +120,7 @@ class Record:
             training.label_dropout,
             training.augmentation,
             training.symmetry,
+            training.degradation,
         )
 
     @property
@@ -166,13 +179,54 @@ class Model:
         """The denoiser (x, t) -> E[x_0 | x_t = x] of its own parameters."""
         return self.denoiser(self.params)
 
-    def sample(self, keys: Key, sampler: Sampler, frames: int = 0, conditions: Any = None) -> Samples:
+    def sample(
+        self,
+        keys: Key,
+        sampler: Sampler,
+        frames: int = 0,
+        conditions: Any = None,
+        guide: Guide | None = None,
+        labels: Int[ArrayLike, " n"] | None = None,
+    ) -> Samples:
         """Return one sample for each of `keys` [n], as `sampling.sample`: x in the experiment's `data_range`.
 
-        conditions: one for each, as `conditions` returns them; None for no label.
+        conditions: one for each, as `conditions` returns them; None for no label. guide: what guides each, by its
+        condition, `ClassifierFree(2.0)`, or its one of `labels` [n], `ByClassifier(log_prob)`; nothing is compiled
+        anew for other conditions, labels and numbers in the guide. An evaluation is one of the guided denoiser.
+        Raises `InputError` for a guide that asks for the network that is told nothing where it was not trained so.
         """
-        grid, of = sampler.grid(self.sde), lambda condition: self.denoiser(self.params, condition)
-        return sample_given(keys, conditions, sampler.solver, self.sde, of, grid, self.record.shape, frames)
+        if guide is not None and guide.needs_null:
+            self.record.require_null()
+
+        def of(given: Any) -> Denoiser:
+            told = lambda condition: self.denoiser(self.params, condition)  # noqa: E731
+            return told(given[0]) if guide is None else guide.guided(self.sde, told, *given)
+
+        grid = sampler.grid(self.sde)
+        return sample_given(keys, (conditions, labels), sampler.solver, self.sde, of, grid, self.record.shape, frames)
+
+    def restore(
+        self, keys: Key, sampler: Sampler, degraded: Float[Array, "n ..."], frames: int = 0, labels: Any = -1
+    ) -> Samples:
+        """Return one restored example for each of `keys` [n] and of `degraded` [n, ...], of a model that restores.
+
+        degraded: in the experiment's `data_range`, NaN where it is not known: the network hears it, and the reverse
+        process starts from N(degraded, deviation^2), N(0, deviation^2) where it is NaN. labels: one or [n], -1 for
+        none. Raises `InputError` for examples of another shape, and for a network that hears no `channels`.
+        """
+        heard, shape = self.record.condition.hears(), (len(keys), *self.record.shape)
+        if "channels" not in heard or jnp.shape(degraded) != shape:
+            raise InputError(
+                f"{jnp.shape(degraded)} to restore by a network that hears {', '.join(heard) or 'nothing'}: expected "
+                f"{shape} and one that hears channels"
+            )
+        facts = {"channels": jnp.asarray(degraded), "label": jnp.broadcast_to(jnp.asarray(labels), len(keys))}
+
+        def of(facts: dict[str, Array]) -> Denoiser:
+            return self.denoiser(self.params, self.record.told(**facts), self.sde.given(facts))
+
+        grid = sampler.grid(self.sde)
+        return sample_given(keys, facts, sampler.solver, self.sde, of, grid, self.record.shape, frames, self.sde.given)
 
     def conditions(self, labels: Int[ArrayLike, " n"]) -> Any:
         """Return the conditions of examples with these labels, -1 for none, that were not augmented; None for none.
@@ -186,9 +240,13 @@ class Model:
             raise InputError(f"labels {labels}: expected [n], each of {expected}")
         return jax.vmap(self.record.told)(labels)
 
-    def denoiser(self, params: Params, condition: Any = None) -> Denoiser:
-        """Return the denoiser of the network with `params`, given a condition, one of `conditions`; None: no label."""
+    def denoiser(self, params: Params, condition: Any = None, sde: GaussianPath | None = None) -> Denoiser:
+        """Return the denoiser of the network with `params`, given a condition, one of `conditions`; None: no label.
+
+        sde: the path of the example, `sde.given` what is known of it; None: of an example of which nothing is.
+        """
+        sde = self.sde.given({}) if sde is None else sde
         told = self.record.told() if condition is None else condition
         apply = self.apply if told is None else partial(self.apply, condition=told)
         network = lambda x, noise: apply(params, x, noise)  # noqa: E731
-        return denoiser(network, self.sde, self.record.experiment.objective.parameterization)
+        return denoiser(network, sde, self.record.experiment.objective.parameterization)

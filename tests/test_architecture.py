@@ -11,13 +11,13 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "sde_jax"
 RANKS = [
     {"typing", "errors", "version"},
-    {"pytree"},
+    {"pytree", "archives"},
     {"sde", "nn", "data", "metrics", "codec", "processes", "measurement"},
     {"prediction"},
     {"reverse", "ode"},
     {"sampling", "likelihood", "objective", "guidance"},
     {"training", "checkpoints", "particles", "ensembles"},
-    {"features"},
+    {"features", "classifiers"},
     {"report", "experiment"},
     {"testing", "recorded", "model", "paper"},
     {"certificate", "publishing"},

@@ -4,18 +4,25 @@ import subprocess
 
 import pytest
 
-from sde_jax import features, likelihood, metrics, nn, objective, prediction, sampling, sde, training
+from sde_jax import data, features, likelihood, metrics, nn, objective, prediction, sampling, sde, training
 from sde_jax.codec import components, decode, encode
-from sde_jax.data import Dataset, Digits, Images
+from sde_jax.data import Digits, Images
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler, Training
 
 VP = sde.VP(0.3, 7.0)
 PATHS = {"VP", "SubVP", "VE", "DDPM", "SMLD", "EDMPath", "Cosine", "RectifiedFlow", "MeanReverting", "Brownian"} | {
-    *("Centred", "Shifted", "Transformed", "TimeChange", "Product", "Schedule")
+    "Restoration",
+    *("Centred", "Shifted", "Transformed", "TimeChange", "Product", "Schedule"),
 }
 EXAMPLES = {
     "Images": Images(path="images.zip"),
+    "ArrayFile": data.ArrayFile("numbers.npz"),
+    "Table": data.Table("numbers.csv"),
+    "Prepared": data.Prepared("prepared"),
+    "LSUN": data.LSUN("church_outdoor"),
+    "HuggingFace": data.HuggingFace("images"),
+    "TFRecordImages": data.TFRecordImages("images.tfrecords"),
     "ClassLabel": nn.ClassLabel(3),
     "Vector": nn.Vector(3),
     "Channels": nn.Channels(3),
@@ -28,8 +35,8 @@ EXAMPLES = {
     "Transformed": sde.Transformed(VP, sde.Logit(-1.0, 2.0)),
 }
 """Components whose fields have no defaults."""
-FUNCTIONS = {"Function", "Shifted", "TimeChange", "Product", "Schedule"}
-"""Components that hold functions, which JSON cannot."""
+FUNCTIONS = {"Function", "Shifted", "TimeChange", "Product", "Schedule", "DDRM"}
+"""Components that hold functions or measurements, which JSON cannot."""
 PROTOCOLS = [
     (sde.GaussianPath, PATHS),
     (nn.Architecture, {"MLP", "DiT", "NCSNpp", "DDPMNet", "NCSN", "NCSNv2", "NCSNv2Deeper", "NCSNv2Deepest"}),
@@ -52,18 +59,23 @@ PROTOCOLS = [
     (objective.Coupling, {"Independent", "OptimalTransport"}),
     (objective.Reduction, {"Mean", "HalfSum"}),
     (likelihood.Divergence, {"Exact", "Hutchinson", "HutchPP", "XTrace"}),
-    (Dataset, {"Digits", "Images"}),
+    (
+        data.Dataset,
+        {"Digits", "Images", "ArrayFile", "Table", "Prepared", "HuggingFace", "TFRecordImages", "CIFAR10", "SVHN"}
+        | {"CelebA", "LSUN", "Moons", "Rings", "Spirals", "SwissRoll", "Checkerboard", "GaussianRing"},
+    ),
     (
         sampling.Solver,
         {"EulerMaruyama", "ReverseDiffusion", "Ancestral", "PredictorCorrector", "ProbabilityFlow", "ReverseSDE"}
         | {"Heun", "Identity", "DDPMAncestral", "SMLDAncestral", "EDMHeun", "Restart", "DDIM", "MultistepConsistency"}
-        | {"DPMSolverSinglestep", "DPMSolverMultistep", "UniPC", "SASolver", "DEIS", "IPNDM"},
+        | {"DPMSolverSinglestep", "DPMSolverMultistep", "UniPC", "SASolver", "DEIS", "IPNDM", "DDRM"},
     ),
     (sampling.Corrector, {"Langevin", "BatchLangevin", "NoCorrection"}),
     (sampling.Discretization, {"ExactTransition", "EulerSteps", "Tables"}),
     (sde.Tabulated, {"DDPM", "SMLD"}),
     (nn.Condition, {"Unconditional", "ClassLabel", "Vector", "Channels", "Conditions"}),
     (training.Augmentation, {"NoAugmentation", "Geometric"}),
+    (training.Degradation, {"NoDegradation", "Corruption"}),
     (features.Features, {"Raw", "Inception", "Trained", "Function"}),
     (
         metrics.Metric,
@@ -91,9 +103,9 @@ def test_every_component_comes_back_from_its_json(protocol, _):
         if name in FUNCTIONS:
             continue
         value = EXAMPLES[name] if name in EXAMPLES else cls()
-        data = json.loads(json.dumps(encode(value)))
-        assert data["type"] == cls.__name__
-        assert decode(protocol, data) == (value, [])
+        written = json.loads(json.dumps(encode(value)))
+        assert written["type"] == cls.__name__
+        assert decode(protocol, written) == (value, [])
 
 
 def test_a_component_that_exists_already_stands_for_its_fields():
@@ -212,7 +224,7 @@ def test_an_error_in_a_component_keeps_the_current_one():
 
 
 def test_data_that_describe_the_default_are_the_default():
-    assert decode(Dataset, "Digits") == (Digits(), [])
+    assert decode(data.Dataset, "Digits") == (Digits(), [])
     assert decode(Experiment, {}) == (Experiment(), [])
 
 

@@ -28,8 +28,6 @@ REPOSITORY = Path(__file__).parents[1]
 CONFIGS = sorted((REPOSITORY / "configs").rglob("*.py"))
 PAPER = [path for path in CONFIGS if path.parent.name != "configs"]
 IMAGES = REPOSITORY.parent / "shared" / "data" / "cifar10-jpeg-train.zip"
-QUICK = ("digits_vp", "vp/ddpm/cifar10", "ve/cifar10_ncsnpp_continuous")
-"""Those that are also trained, sampled and counted where time is short."""
 
 
 def name_of(path: Path) -> str:
@@ -70,11 +68,7 @@ def shape_of(path: Path) -> tuple[int, int, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(path, marks=[] if name_of(path) in QUICK else pytest.mark.slow) for path in CONFIGS],
-    ids=name_of,
-)
+@pytest.mark.parametrize("path", CONFIGS, ids=name_of)
 def test_a_configs_network_fits_its_images_and_has_as_many_parameters_as_the_official_one(path, golden):
     _, params = nn.abstract(experiment_of(path).network, shape_of(path))
     counts = json.loads((golden / "param_counts.json").read_text())
@@ -149,9 +143,7 @@ KINDS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in KINDS]
-)
+@pytest.mark.parametrize("name", KINDS)
 def test_an_experiment_shrunk_trains_and_samples_on_a_cpu(name, tmp_path):
     smaller, evaluations = KINDS[name]
     steps = {"training.steps": "1", "training.batch_size": "2", "samplers.pc.steps": "2"}

@@ -21,7 +21,11 @@ def arrays(path):
         return {name: file[name] for name in file.files}
 
 
-PATTERNS = [*(f"{kind}_{path}" for kind in ("sde", "steps") for path in PATHS), *(f"pc_{path}_*" for path in PATHS)]
+PATTERNS = [
+    *(f"{kind}_{path}" for kind in ("sde", "steps") for path in PATHS),
+    *(f"pc_{path}_*" for path in PATHS),
+    "ctrl_*",
+]
 PATTERNS += ["ode_lik_vp", *(pytest.param(f"ode_lik_{path}", marks=pytest.mark.slow) for path in PATHS[1:])]
 
 

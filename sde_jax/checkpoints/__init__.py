@@ -1,5 +1,6 @@
 """Other projects' weights: files read into plain containers of arrays, without their libraries, and made ours."""
 
+from sde_jax.checkpoints.described import Described as Described
 from sde_jax.checkpoints.edm import edm_params as edm_params
 from sde_jax.checkpoints.edm import load_edm as load_edm
 from sde_jax.checkpoints.edm_architecture import edm_architecture as edm_architecture

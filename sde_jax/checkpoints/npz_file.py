@@ -8,6 +8,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
+from sde_jax.archives import opened_npz
 from sde_jax.checkpoints.contents import contents_of
 from sde_jax.errors import InputError
 
@@ -26,11 +27,12 @@ def is_npz(content: mmap.mmap) -> bool:
 def read_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Return the arrays of a file of numpy.savez by name.
 
-    Arrays of objects, which are pickles, are refused. Raises `InputError` for these, and where the file is damaged.
+    Arrays of objects, which are pickles, are refused. Raises `InputError` for these, where the file is damaged, and
+    where it would fill the memory.
     """
     contents_of(path).close()
     try:
-        with np.load(Path(path).expanduser(), allow_pickle=False) as file:
+        with Path(path).expanduser().open("rb") as content, opened_npz(content) as file:
             return {name: file[name] for name in file}
     except Exception as error:
         reason = ascii(" ".join(str(error).split()))[:120]

@@ -51,9 +51,7 @@ class TorchLayout:
     def name(self, prefix: str, part: str, leaf: Leaf) -> str:
         """Return an array's name; raises `InputError` for arrays that the PyTorch code does not have."""
         if leaf.torch is None:
-            raise InputError(
-                f"{part}: the official PyTorch code has NCSN++ and DDPM, with GroupNorm alone: expected Flax's file"
-            )
+            raise InputError("PyTorch's official code has NCSN++ and DDPM, with GroupNorm alone: expected Flax's file")
         return ".".join(filter(None, (prefix, part, leaf.torch)))
 
     def given(self, official: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What an official checkpoint holds: parameters, their averages, Adam's moments, the step."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from sde_jax.errors import InputError
 
 Named = dict[str, np.ndarray]
 """Arrays by their official names."""
+
+FLAX_MODULE = re.compile(r"[A-Z]\w*_\d+(/|$)")
+"""How the names of modules begin in Flax's files, such as Conv_0."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,9 @@ class OfficialCheckpoint:
 def read_official(path: Path | str) -> OfficialCheckpoint:
     """Return the checkpoint in a file of the official PyTorch or JAX code (Song et al. 2021).
 
-    PyTorch's is {model, ema, optimizer, step}; JAX's, flax's msgpack of {params_ema, optimizer, step, ...}. A mapping
-    of PyTorch's names to arrays, the network alone, will do as well. Raises `InputError` for everything else, and as
-    `read_checkpoint` does.
+    PyTorch's is {model, ema, optimizer, step}; JAX's, flax's msgpack of {params_ema, optimizer, step, ...}. The network
+    alone, arrays by PyTorch's names or by Flax's (nested, or joined by "/"), will do as well. Raises `InputError` for
+    everything else, and as `read_checkpoint` does.
     """
     content = read_checkpoint(path)
     if isinstance(content, Mapping):
@@ -61,6 +65,9 @@ def _recognised(content: Mapping[str, Any], path: Path | str) -> OfficialCheckpo
         return _flax(content, path)
     if any(str(name).removeprefix("module.").startswith("all_modules.") for name in content):
         return _torch({"model": content}, path)
+    network = _inside(content)
+    if isinstance(network, Mapping) and any(FLAX_MODULE.match(str(name)) for name in network):
+        return _flax({"params_ema": network}, path)
     return None
 
 

@@ -14,7 +14,7 @@ from absl import app
 from sde_jax.cli.flags import parse as parse
 from sde_jax.errors import InputError, RunError
 
-PATHS = ("workdir", "output", "reference", "write_reference", "cache", "input", "mask", "sensors")
+PATHS = ("workdir", "output", "reference", "write_reference", "cache", "classifier", "input", "mask", "sensors")
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def _dispatch(flags: argparse.Namespace) -> int:
 
     if flags.command in ("train", "run"):
         return _train(flags)
-    if flags.command in ("sample", "likelihood", "average", "convert", "train-features"):
+    if flags.command in ("sample", "likelihood", "average", "convert", "train-features", "train-classifier"):
         return _show(_facts(flags), flags.json)
     if flags.command == "evaluate":
         return _evaluate(flags)
@@ -96,11 +96,10 @@ def _train(flags: argparse.Namespace) -> int:
 
 def _facts(flags: argparse.Namespace) -> dict[str, Any]:
     """Run a command that returns numbers."""
-    from sde_jax.commands import average, convert, likelihood, sample, train_features
+    from sde_jax.commands import average, convert, likelihood, train_classifier, train_features
 
     if flags.command == "sample":
-        count, at_once = flags.num_samples, flags.batch_size
-        return sample.run(flags.workdir, flags.sampler, count, flags.seed, at_once, flags.output, flags.average)
+        return _sample(flags)
     if flags.command == "likelihood":
         return likelihood.run(flags.workdir, flags.num_examples, flags.seed, average=flags.average)
     if flags.command == "average":
@@ -108,7 +107,20 @@ def _facts(flags: argparse.Namespace) -> dict[str, Any]:
     if flags.command == "train-features":
         data = train_features.dataset(flags.config, flags.overrides, flags.workdir)
         return train_features.run(data, flags.output, flags.steps, flags.features, flags.seed)
+    if flags.command == "train-classifier":
+        experiment = train_classifier.experiment_of(flags.config, flags.overrides, flags.workdir)
+        return train_classifier.run(experiment, flags.output, flags.steps, flags.width, flags.seed)
     return convert.run(flags.checkpoint, flags.workdir, flags.config, flags.overrides, flags.shape)
+
+
+def _sample(flags: argparse.Namespace) -> dict[str, Any]:
+    from sde_jax.commands import guiding, sample
+
+    asked = (flags.label, flags.guidance, flags.classifier, flags.guidance_interval, flags.guidance_rescale)
+    guide = guiding.Guiding(*asked, flags.autoguidance)
+    guide = None if guide == guiding.Guiding() else guide
+    count, at_once = flags.num_samples, flags.batch_size
+    return sample.run(flags.workdir, flags.sampler, count, flags.seed, at_once, flags.output, flags.average, guide)
 
 
 def _evaluate(flags: argparse.Namespace) -> int:
@@ -154,9 +166,10 @@ def _show(facts: dict[str, Any], as_json: bool) -> int:
         print(json.dumps(facts))
     else:
         for name, value in facts.items():
-            if isinstance(value, list):
-                value = "; ".join(map(str, value)) or "none"
-            if not isinstance(value, dict):
+            value = "; ".join(value) or "none" if name == "warnings" else value
+            if isinstance(value, dict) and value and all(isinstance(part, float) for part in value.values()):
+                print("\n".join(f"{name + ' ' + level:<28} {part:.6g}" for level, part in value.items()))
+            elif not isinstance(value, dict):
                 print(f"{name:<28} {value:.6g}" if isinstance(value, float) else f"{name:<28} {value}")
     return 0
 

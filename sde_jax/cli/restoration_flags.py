@@ -2,11 +2,12 @@
 
 import argparse
 
+from sde_jax.cli.shared_flags import average_flag, json_flag, process_flags, workdir_flag
 from sde_jax.cli.values import count, path, seed
 
 
-def add_restore(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of `restore` but for those that commands share."""
+def restore_flags(parser: argparse.ArgumentParser) -> None:
+    """Add them to `restore`."""
     _problem(parser)
     what = "what was measured: a picture, or .npy of grey levels with NaN for what is missing"
     parser.add_argument("--input", type=path, metavar="FILE", help=what)
@@ -16,8 +17,8 @@ def add_restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=path, help="files to write, without ending; default WORKDIR/restored_TASK")
 
 
-def add_calibrate(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of `calibrate` but for those that commands share."""
+def calibrate_flags(parser: argparse.ArgumentParser) -> None:
+    """Add them to `calibrate`."""
     _problem(parser)
     parser.add_argument("--num_examples", type=count, default=200, help="truths; default 200")
     parser.add_argument("--num_samples", type=count, default=32, help="members of each posterior; default 32")
@@ -27,6 +28,7 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
 
 
 def _problem(parser: argparse.ArgumentParser) -> None:
+    workdir_flag(parser)
     parser.description = f"{parser.description}. --config.method.name=value sets a number of the method."
     parser.add_argument("--task", required=True, help="inpaint, colorize, superres, deblur or sensors")
     methods = "MomentMatching (default), PiGDM, DataAssimilation; point estimates: DPS, DiffPIR"
@@ -41,5 +43,9 @@ def _problem(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sensors", type=path, metavar="FILE", help=table)
     parser.add_argument("--num_sensors", type=count, default=16, help="of sensors, at random places; default 16")
     parser.add_argument("--sampler", help="which of the config's samplers; default DPM-Solver++ of the reverse SDE")
-    parser.add_argument("--steps", type=count, metavar="N", help="of the sampler's grid; default 50")
+    parser.add_argument("--steps", type=count, metavar="N", help="of the grid; default 50, or a named sampler's own")
     parser.add_argument("--batch_size", type=count, default=256, help="samples drawn at once, which changes none")
+    average_flag(parser)
+    parser.add_argument("--seed", type=seed, default=0)
+    process_flags(parser)
+    json_flag(parser)

@@ -1,6 +1,7 @@
 """What the values of flags may be: text to a value, or `argparse.ArgumentTypeError`."""
 
 import argparse
+import math
 import re
 from pathlib import Path
 
@@ -28,6 +29,37 @@ def names(text: str) -> tuple[str, ...]:
 def counts(text: str) -> tuple[int, ...]:
     """Return numbers set apart by commas, each once."""
     return tuple(dict.fromkeys(count(number) for number in names(text)))
+
+
+def labels(text: str) -> tuple[int, ...]:
+    """Return classes, from 0 on, set apart by commas; one may stand there twice."""
+    return tuple(seed(label.strip()) for label in text.split(","))
+
+
+def number(text: str) -> float:
+    """Return a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number")
+    return value
+
+
+def share(text: str) -> float:
+    """Return a number from 0 to 1."""
+    if not 0 <= number(text) <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 0 to 1")
+    return number(text)
+
+
+def interval(text: str) -> tuple[float, float]:
+    """Return low and high, 0 <= low < high."""
+    bounds = tuple(map(number, text.split(",")))
+    if len(bounds) != 2 or not 0 <= bounds[0] < bounds[1]:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected LOW,HIGH with 0 <= LOW < HIGH")
+    return bounds
 
 
 def checkpoints(text: str) -> str | tuple[int, ...]:

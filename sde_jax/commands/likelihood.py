@@ -20,7 +20,7 @@ from sde_jax.errors import InputError
 from sde_jax.experiment import Scoring
 from sde_jax.likelihood import BitsPerDim, bits_per_dim, elbo
 from sde_jax.model import Model
-from sde_jax.objective import Simple, by_noise_level
+from sde_jax.objective import Simple, by_noise_level, log_snr_range
 from sde_jax.ode import Tolerance
 from sde_jax.training import by_example
 from sde_jax.typing import Array, Denoiser, Key, Params
@@ -180,10 +180,7 @@ def noise_levels(model: Model, source: Source, total: int, seed: int) -> tuple[n
     """Return (ln(alpha^2 / sigma^2), mean squared error of epsilon), evenly in the former, on held-out images."""
     experiment = model.record.experiment
     images = np.concatenate([batch["data"][:count] for batch, count in passing(source, min(total, 256), last=total)])
-    start = experiment.likelihood.start
-    ends = (experiment.sde.log_snr(t) for t in (1.0, 1 - start, start))
-    last, inside, high = (jnp.mean(end) for end in ends)
-    half_log_snr = jnp.linspace(jnp.where(jnp.isfinite(last), last, inside), high, NOISE_LEVELS)
+    half_log_snr = jnp.linspace(*log_snr_range(experiment.sde, experiment.likelihood.start), NOISE_LEVELS)
     times = jax.vmap(experiment.sde.time_of)(half_log_snr)
     first, second = jax.random.split(jax.random.key(seed))
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ from tqdm import tqdm
 
 from sde_jax import processes
 from sde_jax.codec import encode
+from sde_jax.commands.guiding import Guiding
 from sde_jax.commands.pictures import picture
 from sde_jax.commands.workdir import Workdir, failures_reported, load
 from sde_jax.errors import InputError
+from sde_jax.guidance import Guide
 from sde_jax.model import Model
 from sde_jax.sampling import Samples
 from sde_jax.sampling.grids import frames_of
 from sde_jax.training import by_example
-from sde_jax.typing import Key, Params
+from sde_jax.typing import Array, Key, Params
 
 FRAMES = 40
 FILMED = 16
@@ -35,38 +38,61 @@ def run(
     batch_size: int = 64,
     output: Path | None = None,
     average: str | None = None,
+    guiding: Guiding | None = None,
 ) -> dict[str, Any]:
     """Draw `count` samples with the sampler `name`; write PNG, NPZ and JSON; return what the JSON says.
 
-    Sample i is a function of the model, the sampler, `seed` and i. The files are `samples_<name>` in the run's
-    directory, `samples_<name>.<average>` where an average is named, or `output`, with the endings .png, .npz and
-    .json. Raises `InputError` where there is no such sampler or average, `RunError` where an adaptive solver does not
-    reach its tolerance; nothing is written then.
+    Sample i is a function of the model, the sampler, `seed`, i and its label: that which `guiding` asks for or, of a
+    network that hears labels, class i mod classes. The files are `samples_<name>` in the run's directory,
+    `samples_<name>.<average>` where an average is named, with `.guided` after it where `guiding` is given, or `output`,
+    with the endings .png, .npz and .json. Raises `InputError` where there is no such sampler or average and where it
+    cannot be guided so, `RunError` where an adaptive solver does not reach its tolerance; nothing is written then.
     """
-    workdir = Workdir(directory)
+    workdir, asked = Workdir(directory), guiding or Guiding()
     check(workdir, name, count, batch_size)
+    asked.check(workdir.read_record())
     model = load(workdir, average)
-    mesh = model.record.mesh()
-    rows = -(-min(count, batch_size) // mesh.size) * mesh.size
-    keys = list(map(example_keys(seed, mesh), np.arange(-(-count // rows) * rows).reshape(-1, rows)))
-    draw = drawer(model, name).lower(model.params, keys[0]).compile()
-    began = time.monotonic()
-    with failures_reported(), _progress(keys) as bar:
-        parts = [_kept(draw(model.params, k), FILMED - rows * i) for i, k in enumerate(bar)]
-    seconds = time.monotonic() - began
-    samples = jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts)
+    guide, told, classes = asked.guide(workdir, model)
+    labels_of = partial(asked.labels_at, classes=classes)
+    samples, per_second = _drawn(model, name, count, seed, batch_size, guide, labels_of)
     facts = {
         "sampler": name,
         "settings": encode(model.samplers[name]),
         **({"average": average} if average else {}),
+        **({"labels": sorted(set(asked.labels or range(classes)))} if classes else {}),
+        **({"guidance": told} if told else {}),
         "checkpoint_step": model.step,
         "num_samples": count,
         "seed": seed,
         "function_evaluations": float(samples.evaluations.mean()),
-        "samples_per_second": len(keys) * rows / seconds,
+        "samples_per_second": per_second,
     }
-    _write(workdir, base(directory, f"{name}.{average}" if average else name, output), model, samples, facts)
+    stem = ".".join(filter(None, (name, average, "guided" if guiding else None)))
+    _write(workdir, base(directory, stem, output), model, samples, facts, labels_of(np.arange(count)))
     return facts
+
+
+def _drawn(
+    model: Model,
+    name: str,
+    count: int,
+    seed: int,
+    batch_size: int,
+    guide: Guide | None,
+    labels_of: Callable[[np.ndarray], np.ndarray | None],
+) -> tuple[Samples, float]:
+    """Return the samples on the host, and how many were drawn in a second."""
+    mesh = model.record.mesh()
+    rows = -(-min(count, batch_size) // mesh.size) * mesh.size
+    numbers = np.arange(-(-count // rows) * rows).reshape(-1, rows)
+    keys_of = example_keys(seed, mesh)
+    given = [(keys_of(n), jax.device_put(labels_of(n), by_example(mesh))) for n in numbers]
+    draw = drawer(model, name).lower(model.params, *given[0], guide).compile()
+    began = time.monotonic()
+    with failures_reported(), _progress(given) as bar:
+        parts = [_kept(draw(model.params, *one, guide), FILMED - rows * i) for i, one in enumerate(bar)]
+    seconds = time.monotonic() - began
+    return jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts), numbers.size / seconds
 
 
 def example_keys(seed: int, mesh: Mesh) -> Callable[[np.ndarray], Key]:
@@ -75,9 +101,9 @@ def example_keys(seed: int, mesh: Mesh) -> Callable[[np.ndarray], Key]:
     return jax.jit(fold, out_shardings=by_example(mesh))
 
 
-def _progress(keys: list[Key]) -> tqdm:
-    silent = len(keys) == 1 or not processes.is_first()
-    return tqdm(keys, desc="sample", unit="batch", disable=silent)
+def _progress(batches: list[Any]) -> tqdm:
+    silent = len(batches) == 1 or not processes.is_first()
+    return tqdm(batches, desc="sample", unit="batch", disable=silent)
 
 
 def _kept(samples: Samples, filmed: int) -> Samples:
@@ -103,17 +129,25 @@ def check(workdir: Workdir, name: str, count: int, batch_size: int) -> None:
 
 
 def drawer(model: Model, name: str):
-    """Return the jitted (params, keys) -> `Samples` of one of the run's samplers."""
+    """Return the jitted (params, keys, labels=None, guide=None) -> `Samples` of one of the run's samplers."""
     sampler = model.samplers[name]
     kept = min(FRAMES, len(sampler.grid(model.sde)))
 
-    def draw(params: Params, keys: Key) -> Samples:
-        return replace(model, params=params).sample(keys, sampler, kept)
+    def draw(params: Params, keys: Key, labels: Array | None = None, guide: Guide | None = None) -> Samples:
+        conditions = None if labels is None or not model.record.label_count else model.conditions(labels)
+        return replace(model, params=params).sample(keys, sampler, kept, conditions, guide, labels)
 
     return jax.jit(draw)
 
 
-def _write(workdir: Workdir, output: Path, model: Model, samples: Samples, facts: dict[str, Any]) -> None:
+def _write(
+    workdir: Workdir,
+    output: Path,
+    model: Model,
+    samples: Samples,
+    facts: dict[str, Any],
+    labels: np.ndarray | None,
+) -> None:
     values = model.record.encoding.values
     grid = model.samplers[facts["sampler"]].grid(model.sde)
     times = grid[frames_of(len(grid) - 1, min(FRAMES, len(grid)))]
@@ -123,6 +157,7 @@ def _write(workdir: Workdir, output: Path, model: Model, samples: Samples, facts
         "evaluations": samples.evaluations,
         "trajectory": np.asarray(values(samples.trajectory[:FILMED].swapaxes(0, 1))),
         "trajectory_times": times,
+        **({} if labels is None else {"labels": labels}),
     }
     target = output.absolute()
     grid_of_samples = picture(model.record, arrays["samples"])

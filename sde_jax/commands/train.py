@@ -28,6 +28,7 @@ from sde_jax.training import (
     Events,
     Guard,
     Interruption,
+    NoDegradation,
     Plan,
     RollBack,
     RollBackError,
@@ -86,12 +87,14 @@ def require_facts(record: Record, splits: Splits) -> None:
     """Raise `InputError` where the data do not say what the network is to be told of them."""
     if record.label_count:
         require_labels(splits.train, record.label_count, splits.classes)
-    given = {"label", *(["augmentation"] if record.experiment.training.augmentation.size else [])}
+    training = record.experiment.training
+    given = {"label", *(["augmentation"] if training.augmentation.size else [])}
+    given |= set() if isinstance(training.degradation, NoDegradation) else {"channels"}
     unknown = sorted(record.condition.hears().keys() - given)
     if unknown:
         raise InputError(
             f"config.network.condition: the network hears {', '.join(unknown)}, which neither the data nor "
-            "config.training.augmentation tell: expected a condition on labels or on an augmentation"
+            "config.training tells: expected a condition on labels, or on channels of a training.degradation"
         )
 
 

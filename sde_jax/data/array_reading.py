@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import MAGIC_PREFIX
 
+from sde_jax.archives import opened_npz
 from sde_jax.errors import InputError
 
 
@@ -78,7 +79,7 @@ def _opened(path: str) -> Iterator[Mapping[str, Any]]:
                 yield {"": np.load(path, mmap_mode="r", allow_pickle=False)}
             else:
                 file.seek(0)
-                with np.load(file, allow_pickle=False) as content:
+                with opened_npz(file) as content:
                     yield content
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -3,8 +3,8 @@
 The training stream is a function of (seed, position) and has no other state. Position k falls in epoch
 e = k // N of a source of N examples, and reads example pi_e(k mod N), with pi_e a permutation drawn from
 (seed, e). Global batch n is the positions n B .. (n + 1) B - 1, so it may straddle two epochs, and process p
-of P reads its rows p, p + P, p + 2 P, ... A run that did n steps is resumed with `start=n`, on any number of
-processes.
+of P reads its p-th part of b = B / P rows: the parts, one after the other, are the batch that one process alone would
+read, row by row. A run that did n steps is resumed with `start=n`, on any number of processes.
 """
 
 import functools
@@ -48,10 +48,10 @@ def batches(
     if crop:
         cut = functools.partial(crop_at_random, margin=crop)
         examples = examples.random_map(cut, seed=int(_seeds(seed, 2).generate_state(1)[0]))
-    rows = examples[process_index::process_count]
+    rows = batch_size // process_count
     # The stream has no remainder; asked to keep one, grain overflows at batches of one row.
-    local = rows.batch(batch_size // process_count, drop_remainder=True)
-    return _read(local[start:], num_threads)
+    local = examples[process_index * rows :].batch(rows, drop_remainder=True)
+    return _read(local[start * process_count :: process_count], num_threads)
 
 
 def examples_of(batch: int, *, count: int, batch_size: int, seed: int) -> np.ndarray:

@@ -27,7 +27,7 @@ Values = tuple[Array, ...]
 """An array of the shape of y for every source."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """A prior, as a path with its denoiser, and what was measured."""
 
@@ -40,7 +40,8 @@ class Linearised(NamedTuple):
     """A problem at one (x, t).
 
     x0: D(x, t); residuals: y - A D, 0 where missing; measure, backproject: A and A^T, linearised at D, on what is
-    observed; pull: v -> J^T v; shift: sigma^2 / alpha, of a score in units of x0; deviation: sigma / alpha.
+    observed; pull: v -> J^T v; shift: sigma^2 / alpha, of a score in units of x0; deviation: sigma / alpha, of which
+    more than 10^4 is as good as infinity. Where alpha is 0, x says nothing of x0, J is 0 and nothing is shifted.
     """
 
     problem: Problem
@@ -83,7 +84,7 @@ class PosteriorMethod(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Posterior:
     """The denoiser (x, t) -> E[x0 | x_t = x, y] of a problem by a method."""
 
@@ -110,7 +111,8 @@ def linearised(problem: Problem, x: Array, t: Time) -> Linearised:
     predicted, measure = jax.linearize(observed, x0)
     transposed = jax.linear_transpose(measure, x0)
     residuals = tuple(part.kept(jnp.asarray(part.value)) - y for part, y in zip(parts, predicted, strict=True))
-    deviation = sde.sigma(t) / sde.alpha(t)
+    alpha, sigma = sde.alpha(t), sde.sigma(t)
+    seen = alpha > 0
     return Linearised(
         problem,
         x0,
@@ -118,8 +120,8 @@ def linearised(problem: Problem, x: Array, t: Time) -> Linearised:
         measure,
         lambda y: transposed(y)[0],
         lambda v: pull(v)[0],
-        sde.variance(t) / sde.alpha(t),
-        deviation,
+        jnp.where(seen, sigma**2 / jnp.where(seen, alpha, 1), 0),
+        sigma / jnp.maximum(alpha, 1e-4 * sigma),
     )
 
 

@@ -53,7 +53,7 @@ class Blur(Operator):
         def back(c: Array) -> Array:
             return jnp.real(jnp.fft.ifftn(c, axes=axes, norm="ortho"))
 
-        return Spectrum(to, back, lambda y: to(y) / phase, modulus)
+        return Spectrum(to, back, lambda y: to(y) / phase, modulus, separate=False)
 
 
 def gaussian_kernel(deviation: float, reach: float = 3.0) -> np.ndarray:

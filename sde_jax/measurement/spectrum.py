@@ -12,14 +12,16 @@ from sde_jax.typing import Array
 class Spectrum(NamedTuple):
     """A = U S V^T of an operator, S a diagonal of `values` that broadcasts against coefficients V^T x0.
 
-    to: x0 -> V^T x0; back: its inverse; of: y -> U^T y laid out as these coefficients, 0 where S is 0. Coefficients
-    may be complex; V is unitary.
+    to: x0 -> V^T x0; back: its inverse; of: y -> U^T y laid out as these coefficients, 0 where S is 0 for all x0;
+    separate: whether U = I, so that each number of y is one coefficient, and may be missing. Coefficients may be
+    complex; V is unitary.
     """
 
     to: Callable[[Array], Array]
     back: Callable[[Array], Array]
     of: Callable[[Array], Array]
     values: Array
+    separate: bool = True
 
 
 def block_basis(weights: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n n"]:

@@ -41,7 +41,7 @@ class MLP:
 
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> nnx.Module:
         """Return the network for examples of `shape`."""
-        return _ResidualMLP(self, shape, rngs)
+        return ResidualMLP(self, shape, shape, rngs)
 
 
 EMBEDDING = 128
@@ -62,20 +62,23 @@ class _Block(nnx.Module):
         return h + self.outer(self.dropout(y, deterministic=key is None, rngs=key))
 
 
-class _ResidualMLP(nnx.Module):
-    def __init__(self, config: MLP, shape: tuple[int, ...], rngs: nnx.Rngs):
-        self.shape, size = tuple(shape), math.prod(shape)
+class ResidualMLP(nnx.Module):
+    """The blocks between an example of `shape` and numbers of shape `outputs`."""
+
+    def __init__(self, config: MLP, shape: tuple[int, ...], outputs: tuple[int, ...], rngs: nnx.Rngs):
+        self.shape, self.outputs = tuple(shape), tuple(outputs)
         self.conditioning = config.condition.conditioning(shape, EMBEDDING, rngs=rngs)
         joined = math.prod(shape[:-1]) * (shape[-1] + self.conditioning.channels)
         self.entry = nnx.Linear(joined, config.width, promote_dtype=operands, rngs=rngs)
         self.embedding = nnx.Linear(EMBEDDING, EMBEDDING, rngs=rngs)
         self.blocks = nnx.List([_Block(config.width, config.dropout, rngs) for _ in range(config.depth)])
         self.norm = nnx.RMSNorm(config.width, rngs=rngs)
-        self.exit = silent(config.width, size, rngs)
+        self.exit = silent(config.width, math.prod(outputs), rngs)
 
     def __call__(
         self, x: Array, noise: Array, *, condition: Array | None = None, forward: Forward | None = None
     ) -> Array:
+        """Return the network's output for one example."""
         require_example(x, noise, self.shape)
         forward = forward or Forward()
         embedding = positional(noise, EMBEDDING) + self.conditioning.embed(condition)
@@ -83,4 +86,4 @@ class _ResidualMLP(nnx.Module):
         h = self.entry(self.conditioning.join(x, condition).reshape(-1))
         for i, block in enumerate(self.blocks):
             h = forward(f"blocks.{i}", block, h, embedding)
-        return self.exit(self.norm(h)).reshape(x.shape)
+        return self.exit(self.norm(h)).reshape(self.outputs)

@@ -46,6 +46,15 @@ def strata(key: Key, n: int) -> Float[Array, " n"]:
     return (jnp.arange(n) + jax.random.uniform(key)) / n
 
 
+def log_snr_range(sde: GaussianPath, start: float) -> tuple[Number, Number]:
+    """Return log(alpha / sigma) at t = 1, or as near as `start` is to 0 where it is infinite there, and at `start`.
+
+    Of a diagonal schedule the mean is meant.
+    """
+    last, inside, high = (jnp.mean(sde.log_snr(t)) for t in (1.0, 1 - start, start))
+    return jnp.where(jnp.isfinite(last), last, inside), high
+
+
 @dataclass(frozen=True)
 class _From(Times):
     """Times in [start, 1], 0 < start < 1."""

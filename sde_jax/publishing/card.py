@@ -59,12 +59,13 @@ def require_repository(name: str) -> None:
 def written(card: Card, model: Model) -> str:
     """Return the card of a model as Markdown, with the hub's YAML on top."""
     experiment = model.record.experiment
+    task = {"pipeline_tag": json.dumps("unconditional-image-generation")} if model.record.is_image else {}
     return _template().render(
         # Every JSON text is YAML too.
         front={
             "license": json.dumps(card.license),
             "library_name": json.dumps("sde_jax"),
-            "pipeline_tag": json.dumps("unconditional-image-generation"),
+            **task,
             "tags": json.dumps(list(TAGS)),
         },
         card=card,
@@ -72,6 +73,7 @@ def written(card: Card, model: Model) -> str:
         model=model,
         experiment=experiment,
         data=type(experiment.data).__name__,
+        kind="image" if model.record.is_image else "example",
         shape=" × ".join(map(str, model.record.shape)),
         parameters=_text(sum(np.size(leaf) for leaf in jax.tree.leaves(model.params))),
         first=next(iter(model.samplers), None),

@@ -9,6 +9,7 @@ import numpy as np
 
 from sde_jax.errors import InputError
 from sde_jax.recorded.comparison import Comparison, Record
+from sde_jax.recorded.controlled import controlled
 from sde_jax.recorded.flows import flows
 from sde_jax.recorded.paths import paths
 from sde_jax.recorded.runs import runs
@@ -19,6 +20,7 @@ READERS: dict[str, Callable[[str, Record], Iterator[Comparison]]] = {
     "steps_": steps,
     "pc_": runs,
     "ode_lik_": flows,
+    "ctrl_": controlled,
 }
 """What is compared of a file, by how its name begins; the rest of the name is the reader's to read."""
 

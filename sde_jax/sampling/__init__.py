@@ -1,6 +1,9 @@
 """Samplers: the reverse process from noise to data."""
 
+from sde_jax.sampling import editing as editing
 from sde_jax.sampling import grids as grids
+from sde_jax.sampling import imputation as imputation
+from sde_jax.sampling import repaint as repaint
 from sde_jax.sampling.adams_bashforth import DEIS as DEIS
 from sde_jax.sampling.adams_bashforth import IPNDM as IPNDM
 from sde_jax.sampling.adaptive import ProbabilityFlow as ProbabilityFlow
@@ -8,6 +11,7 @@ from sde_jax.sampling.adaptive import ReverseSDE as ReverseSDE
 from sde_jax.sampling.ddim import DDIM as DDIM
 from sde_jax.sampling.ddim import Ancestral as Ancestral
 from sde_jax.sampling.ddim import MultistepConsistency as MultistepConsistency
+from sde_jax.sampling.ddrm import DDRM as DDRM
 from sde_jax.sampling.discretization import Discretization as Discretization
 from sde_jax.sampling.discretization import EulerSteps as EulerSteps
 from sde_jax.sampling.discretization import ExactTransition as ExactTransition

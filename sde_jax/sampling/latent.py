@@ -31,15 +31,16 @@ def encode(
     tolerance: Tolerance | None = None,
     solver: Method | None = None,
     start: float = 1e-5,
+    end: float = 1.0,
 ) -> Coded:
-    """Return the latent of ONE example of the data: x(1) of the probability flow from x(start) = from_data(data).
+    """Return the latent of ONE example of the data: x(end) of the probability flow from x(start) = from_data(data).
 
-    Song et al. 2021, section 4.3. Lift a batch with `jax.vmap`. The latent is a state of the path, at t = 1 and with
-    its offset. Raises as `integrate` does, for a path whose log-SNR does not fall and for a denoiser that changes
-    shape or type.
+    Song et al. 2021, section 4.3. Lift a batch with `jax.vmap`. The latent is a state of the path, at t = `end` and
+    with its offset. Raises `InputError` unless start < end <= 1, and as `integrate` does, for a path whose log-SNR does
+    not fall and for a denoiser that changes shape or type.
     """
-    check_start(start)
-    return _carry(sde, denoise, sde.from_data(data), start, 1.0, tolerance, solver)
+    _check_ends(start, end)
+    return _carry(sde, denoise, sde.from_data(data), start, end, tolerance, solver)
 
 
 def decode(
@@ -51,19 +52,20 @@ def decode(
     tolerance: Tolerance | None = None,
     solver: Method | None = None,
     start: float = 1e-5,
+    end: float = 1.0,
 ) -> Coded:
-    """Return the example of ONE latent, the inverse of `encode`: lift a batch with `jax.vmap`.
+    """Return the example of ONE latent at t = `end`, the inverse of `encode`: lift a batch with `jax.vmap`.
 
-    The latent is first moved to offset(1) + sqrt(temperature) (latent - offset(1)): of a draw from the prior, a draw
+    The latent is first moved to b + sqrt(temperature) (latent - b), b = offset(end): of a draw from the prior, a draw
     from one whose variance is `temperature` times as large. Raises `InputError` for a negative temperature, and as
     `encode` does.
     """
-    check_start(start)
+    _check_ends(start, end)
     if known(temperature) and not 0 <= temperature < float("inf"):
         raise InputError(f"temperature = {temperature}: expected a finite number >= 0")
-    centre, latent = sde.offset(1.0), state_of(sde, latent)
+    centre, latent = sde.offset(end), state_of(sde, latent)
     latent = centre + jnp.sqrt(temperature) * (latent - centre)
-    coded = _carry(sde, denoise, latent, 1.0, start, tolerance, solver)
+    coded = _carry(sde, denoise, latent, end, start, tolerance, solver)
     return Coded(sde.to_data(coded.x), coded.evaluations)
 
 
@@ -101,6 +103,12 @@ def interpolate(
 def _polar(x: Array) -> tuple[Array, Array]:
     norm = jnp.linalg.norm(x.ravel())
     return x / norm, norm
+
+
+def _check_ends(start: float, end: float) -> None:
+    check_start(start)
+    if known(end) and not start < end <= 1:
+        raise InputError(f"end = {end}: expected start = {start:g} < end <= 1")
 
 
 def _carry(

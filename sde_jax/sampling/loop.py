@@ -156,11 +156,13 @@ def sample_given(
     grid: ArrayLike,
     shape: tuple[int, ...],
     frames: int = 0,
+    path_of: Callable[[Any], GaussianPath] | None = None,
 ) -> Samples:
     """Draw as `sample`, each by a denoiser of its own: `denoiser_of` what is given for it.
 
-    given: a pytree of arrays [n, ...], such as the labels of the samples. Raises `InputError` too where there is not
-    one for each key.
+    given: a pytree of arrays [n, ...], such as the labels of the samples; path_of: each's path, which differs from
+    `sde` in its offset and prior alone, such as in the mean that it reverts to. Raises `InputError` too where there is
+    not one for each key.
     """
     times = checked(grid)
     check_solver(solver)
@@ -173,10 +175,10 @@ def sample_given(
     check_denoiser(denoiser_of(jax.tree.map(lambda leaf: leaf[0], given)), shape)
 
     def one(key: Key, given: Any) -> Samples:
-        prior, noise = jax.random.split(key)
-        start = sde.prior_sample(prior, shape)
-        x, evaluations, trajectory = _carry(noise, solver, sde, denoiser_of(given), start, times, frames)
-        return Samples(sde.to_data(x), evaluations, jax.vmap(sde.to_data)(trajectory))
+        path, (prior, noise) = sde if path_of is None else path_of(given), jax.random.split(key)
+        start = path.prior_sample(prior, shape)
+        x, evaluations, trajectory = _carry(noise, solver, path, denoiser_of(given), start, times, frames)
+        return Samples(path.to_data(x), evaluations, jax.vmap(path.to_data)(trajectory))
 
     return jax.vmap(one, axis_name=SAMPLES)(keys, given)
 

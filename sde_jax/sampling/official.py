@@ -10,7 +10,8 @@
     their corrector
     langevin               BatchLangevin(snr, steps, d), ald: Langevin(snr, steps, d), none: NoCorrection()
 
-Each pair of them makes a `PredictorCorrector(predictor, corrector)`, and their `denoise` is `noise_free`.
+Each pair of them makes a `PredictorCorrector(predictor, corrector)`, and their `denoise` is `noise_free`. Inpainting
+and colourisation are `OfficialImputed` of it.
 """
 
 from dataclasses import dataclass, field
@@ -22,8 +23,10 @@ import jax.numpy as jnp
 from sde_jax.errors import InputError
 from sde_jax.prediction import score_of
 from sde_jax.sampling.discretization import Tables
+from sde_jax.sampling.imputation import Imputed
 from sde_jax.sampling.langevin import LangevinDynamics
 from sde_jax.sampling.loop import SAMPLES, FixedGridSolver, Step
+from sde_jax.sampling.predictor_corrector import Corrector
 from sde_jax.sde import DDPM, SMLD, GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 
@@ -85,3 +88,32 @@ class BatchLangevin(LangevinDynamics):
                 f"under a vmap with axis_name={SAMPLES!r}"
             ) from None
         return norms[0] / norms[1]
+
+
+@dataclass(frozen=True)
+class OfficialImputed(Imputed):
+    """Imputation as the official code has it.
+
+    After a predictor's move from t to s the known part is drawn at t, after a corrector's moves once for all of them.
+    The mean's known part is alpha y and its unknown part the noisy x: `noise_free` removes no noise there. The start is
+    y in the known part, without noise, and the prior's draw elsewhere, which in a basis is masked before it is
+    transformed.
+    """
+
+    def reached(self, t: Time, s: Time) -> Time:
+        """Return t."""
+        return t
+
+    def moves(self, corrector: Corrector) -> tuple[Corrector, int]:
+        """Return the corrector as it is, once."""
+        return corrector, 1
+
+    def begun(self, key: Key, x: Array, time: Time, sde: GaussianPath) -> Array:
+        """Return the coordinates y m + (x (1 - m)) M, transformed back."""
+        masked = jnp.where(jnp.asarray(self.known.mask, bool), 0.0, x)
+        return self.known.imposed(masked, self.known.given + self.known.coordinates(masked))
+
+    def filled(self, key: Key, step: Step, time: Time, sde: GaussianPath) -> Step:
+        """Return a move with what is known replaced by a draw in x, and by its mean in that very x."""
+        x = self.known.imposed(step.x, self.known.drawn(key, time, sde))
+        return step._replace(x=x, mean=self.known.imposed(x, sde.alpha(time) * self.known.given))

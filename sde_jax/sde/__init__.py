@@ -16,6 +16,7 @@ from sde_jax.sde.geometric_brownian import geometric_brownian as geometric_brown
 from sde_jax.sde.mean_reverting import ConstantReversion as ConstantReversion
 from sde_jax.sde.mean_reverting import CosineReversion as CosineReversion
 from sde_jax.sde.mean_reverting import MeanReverting as MeanReverting
+from sde_jax.sde.mean_reverting import Restoration as Restoration
 from sde_jax.sde.mean_reverting import Reversion as Reversion
 from sde_jax.sde.path import GaussianPath as GaussianPath
 from sde_jax.sde.path import path as path

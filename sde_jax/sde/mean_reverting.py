@@ -1,6 +1,7 @@
 """The mean-reverting SDE of image restoration."""
 
 import abc
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
@@ -102,3 +103,49 @@ class MeanReverting(GaussianPath):
     def prior_variance(self) -> Array:
         """Return deviation^2."""
         return jnp.square(jnp.asarray(self.deviation, float))
+
+
+@path
+class Restoration(GaussianPath):
+    """`MeanReverting` whose mean is the example's own degraded version, its fact `channels`, of the shape of x.
+
+    A network that hears it too (`nn.Channels`) is trained to restore (Luo et al. 2023). Where it is NaN, not given, the
+    mean is 0. Until `given` it is the process of x_t less its offset, and has no prior. Raises `InputError` unless
+    deviation > 0.
+    """
+
+    deviation: Array | float = 1.0
+    reversion: Reversion = CosineReversion()
+
+    def __post_init__(self):
+        self.about(0.0)
+
+    def about(self, mean: Array | float) -> MeanReverting:
+        """Return the process that reverts to a mean."""
+        return MeanReverting(mean, self.deviation, self.reversion)
+
+    def log_alpha(self, t: Time) -> Array:
+        """Return -Theta(t)."""
+        return self.about(0.0).log_alpha(t)
+
+    def variance(self, t: Time) -> Array:
+        """Return deviation^2 (1 - exp(-2 Theta(t)))."""
+        return self.about(0.0).variance(t)
+
+    def given(self, facts: Mapping[str, Array]) -> MeanReverting:
+        """Return the process of one example. Raises `InputError` where the facts hold no `channels`."""
+        if "channels" not in facts:
+            raise InputError(
+                f"a process that restores, given {', '.join(facts) or 'nothing'}: expected the degraded example as "
+                "`channels`: train with a training.degradation or with channels beside the data, draw by Model.restore"
+            )
+        mean = jnp.asarray(facts["channels"])
+        return self.about(jnp.where(jnp.isnan(mean), 0, mean))
+
+    def prior_mean(self) -> Array:
+        """Raise `InputError`: it is the degraded example."""
+        return self.given({}).prior_mean()
+
+    def prior_variance(self) -> Array:
+        """Return deviation^2."""
+        return self.about(0.0).prior_variance()

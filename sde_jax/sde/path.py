@@ -1,6 +1,7 @@
 """A forward SDE is two functions of time; everything else follows."""
 
 import abc
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -42,6 +43,10 @@ class GaussianPath(abc.ABC):
     def offset(self, t: Time) -> Array:
         """Return b(t), what x_t is shifted by: 0, or an array that broadcasts against x, and 0 at t = 0."""
         return jnp.zeros_like(jnp.asarray(t, float))
+
+    def given(self, facts: Mapping[str, Array]) -> "GaussianPath":
+        """Return the process of ONE example of which these facts are known: itself, whatever they are."""
+        return self
 
     def prior_mean(self) -> Array:
         """Return the mean of the Gaussian that sampling starts from, at t = 1."""

@@ -1,5 +1,7 @@
 """A path made from another one."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from jaxtyping import DTypeLike, Float
@@ -25,6 +27,10 @@ class Wrapped(GaussianPath):
     def offset(self, t: Time) -> Array:
         """Return the path's b(t)."""
         return self.path.offset(t)
+
+    def given(self, facts: Mapping[str, Array]) -> GaussianPath:
+        """Return this of the path given the facts."""
+        return replace(self, path=self.path.given(facts))
 
     def alpha(self, t: Time) -> Array:
         """Return the path's alpha(t)."""

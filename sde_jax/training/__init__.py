@@ -24,6 +24,9 @@ from sde_jax.training.books import read_history as read_history
 from sde_jax.training.checkpoint import Checkpoints as Checkpoints
 from sde_jax.training.checkpoint import abstract as abstract
 from sde_jax.training.clock import Clock as Clock
+from sde_jax.training.degradation import Corruption as Corruption
+from sde_jax.training.degradation import Degradation as Degradation
+from sde_jax.training.degradation import NoDegradation as NoDegradation
 from sde_jax.training.flops import flop_utilization as flop_utilization
 from sde_jax.training.flops import peak_flops as peak_flops
 from sde_jax.training.flops import product_flops as product_flops

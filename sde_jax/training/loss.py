@@ -17,6 +17,7 @@ from sde_jax.objective import Objective, Reflow, matching_error
 from sde_jax.prediction import denoiser
 from sde_jax.sde import GaussianPath
 from sde_jax.training.augmentation import Augmentation, NoAugmentation, Symmetry
+from sde_jax.training.degradation import Degradation, NoDegradation
 from sde_jax.typing import Array, Batch, Key, Params
 
 LEVELS = 8
@@ -43,13 +44,15 @@ class Loss(Protocol):
 
 
 class Examples(NamedTuple):
-    """Drawn examples: x0 and eps [n, ...], times [n], keys of dropout [n], conditions [n, ...], None for none."""
+    """Drawn examples: x0 and eps [n, ...], times [n], keys of dropout [n], conditions [n, ...], None for none, and what
+    their paths are given, [n, ...] by name."""
 
     x0: Array
     eps: Array
     t: Array
     dropout: Key
     condition: Any
+    given: Mapping[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,8 @@ class BatchLoss:
 
     condition: what the network hears of an example, among the arrays of the batch and the `augmentation` of its x_0;
     label_dropout: the probability that its label is withheld, so that one network learns p(x | label) and p(x) (Ho &
-    Salimans 2022); symmetry: of pairs (x_0, eps), after they are coupled. Raises `InputError` for conditions of
+    Salimans 2022); symmetry: of pairs (x_0, eps), after they are coupled; degradation: of the augmented x_0, to the
+    `channels` that the network hears and the path is given. Raises `InputError` for conditions of
     examples that `Reflow` replaces, or of channels that are left where they are when the example is moved.
     """
 
@@ -72,6 +76,7 @@ class BatchLoss:
     label_dropout: float = 0.0
     augmentation: Augmentation = field(default_factory=NoAugmentation)
     symmetry: Symmetry = field(default_factory=Symmetry)
+    degradation: Degradation = field(default_factory=NoDegradation)
     edges: np.ndarray = field(init=False)
 
     def __post_init__(self):
@@ -79,7 +84,7 @@ class BatchLoss:
         heard = self.condition.hears()
         if heard and isinstance(self.objective.coupling, Reflow):
             raise InputError(f"Reflow replaces the examples, of which the network hears {', '.join(heard)}")
-        moves = bool(self.augmentation.size or self.symmetry)
+        moves = bool(self.symmetry or (self.augmentation.size and not self._degrades))
         if moves and any(isinstance(part, Channels) for part in heard.values()):
             raise InputError("examples are moved, and conditions of channels are not: expected no augmentation")
 
@@ -95,15 +100,19 @@ class BatchLoss:
         first, second, third, last = jax.random.split(key, 4)
         data = batch["data"]
         heard = {name: batch[name] for name in self._named(batch)}
-        x0, eps, dropout, condition = jax.vmap(self._draw)(jax.random.split(first, len(data)), data, heard)
+        keys = jax.random.split(first, len(data))
+        x0, eps, dropout, condition, given = jax.vmap(self._draw)(keys, data, heard)
         x0, eps = self.objective.coupling.pair(third, x0, eps)
         if self.symmetry:
             x0, eps = jax.vmap(self._moved)(jax.random.split(last, len(data)), x0, eps)
-        return Examples(x0, eps, self.objective.times.draw(second, len(data), self.sde), dropout, condition)
+        t = self.objective.times.draw(second, len(data), self.sde)
+        return Examples(x0, eps, t, dropout, condition, given)
 
     def _named(self, batch: Batch) -> list[str]:
         """Return the names of what the network hears of a batch."""
-        names = [name for name in self.condition.hears() if name != "augmentation" or not self.augmentation.size]
+        made = {"augmentation"} if self.augmentation.size else set()
+        made |= {"channels"} if self._degrades else set()
+        names = [name for name in self.condition.hears() if name not in made]
         missing = [name for name in names if name not in batch]
         if missing:
             raise InputError(
@@ -111,7 +120,11 @@ class BatchLoss:
             )
         return names
 
-    def _draw(self, key: Key, data: Array, facts: Mapping[str, Array]) -> tuple[Array, Array, Key, Any]:
+    @property
+    def _degrades(self) -> bool:
+        return not isinstance(self.degradation, NoDegradation)
+
+    def _draw(self, key: Key, data: Array, facts: Mapping[str, Array]) -> tuple[Array, Array, Key, Any, Any]:
         noise, cell, dropout, withheld, augmented = jax.random.split(key, 5)
         x0, _ = self.encoding.draw(cell, data)
         x0, told = self.augmentation.augmented(augmented, x0)
@@ -119,7 +132,10 @@ class BatchLoss:
             dropped = jax.random.bernoulli(withheld, self.label_dropout)
             facts = {**facts, "label": jnp.where(dropped, -1, facts["label"])}
         facts = {**facts, "augmentation": told} if self.augmentation.size else facts
-        return x0, self.sde.noise(noise, x0.shape, x0.dtype), dropout, self.condition.of(facts, x0.shape)
+        if self._degrades:
+            facts = {**facts, "channels": self.degradation.degraded(jax.random.fold_in(augmented, 0), x0)}
+        eps, given = self.sde.noise(noise, x0.shape, x0.dtype), {n: facts[n] for n in ("channels",) if n in facts}
+        return x0, eps, dropout, self.condition.of(facts, x0.shape), given
 
     def _moved(self, key: Key, x0: Array, eps: Array) -> tuple[Array, Array]:
         g = self.symmetry.draw(key)
@@ -136,8 +152,9 @@ class BatchLoss:
     def _error(self, params: Params, one: Examples) -> Float[Array, ""]:
         apply = self.apply if one.condition is None else partial(self.apply, condition=one.condition)
         network = lambda x, label: apply(params, x, label, key=one.dropout)  # noqa: E731
-        denoise, objective = denoiser(network, self.sde, self.objective.parameterization), self.objective
-        return matching_error(self.sde, denoise, one.x0, one.eps, one.t, objective.weighting, objective.reduction)
+        sde, objective = self.sde.given(one.given), self.objective
+        denoise = denoiser(network, sde, objective.parameterization)
+        return matching_error(sde, denoise, one.x0, one.eps, one.t, objective.weighting, objective.reduction)
 
 
 def level_edges(sde: GaussianPath) -> np.ndarray:

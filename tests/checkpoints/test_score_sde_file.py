@@ -44,3 +44,20 @@ def test_the_arrays_of_a_flax_file_are_not_confused(tmp_path, around):
     found = read_official(path)
     values = [arrays["Conv_0/kernel"][0] for arrays in (found.params, found.averages, found.mean, found.square)]
     assert (values, found.step) == ([1, 2, 3, 4], 7)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"Conv_0": {"kernel": np.ones(2, np.float32)}},
+        {"params": {"Conv_0": {"kernel": np.ones(2, np.float32)}}},
+        {"Conv_0/kernel": np.ones(2, np.float32)},
+    ],
+    ids=["nested", "in params", "joined"],
+)
+def test_a_flax_network_alone_is_read_as_its_own_average(tmp_path, network):
+    path = tmp_path / "network"
+    path.write_bytes(flax.serialization.msgpack_serialize(network))
+    found = read_official(path)
+    assert list(found.params) == list(found.averages) == ["Conv_0/kernel"]
+    assert (found.mean, found.square, found.step) == (None, None, 0)

@@ -1,6 +1,9 @@
 import dataclasses
 import json
+import os
+import pickle
 import shutil
+import zipfile
 
 import jax
 import numpy as np
@@ -131,6 +134,34 @@ def test_a_truncated_checkpoint_writes_nothing(golden, config, tmp_path, sde_jax
     (line,) = sde_jax("convert", "--checkpoint", short, "--config", config, "--workdir", tmp_path / "run").problems
     assert "short.pth" in line
     assert not (tmp_path / "run").exists()
+
+
+class Canary:
+    """What runs a command where its pickle is executed."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["as by torch.save", "bare"])
+def test_a_checkpoint_with_code_in_it_runs_nothing_and_writes_nothing(config, tmp_path, sde_jax, zipped):
+    canary, checkpoint = tmp_path / "canary", tmp_path / "hostile.pth"
+    pickled = pickle.dumps({"model": Canary(canary), "step": 1}, protocol=2)
+    if zipped:
+        with zipfile.ZipFile(checkpoint, "w") as archive:
+            archive.writestr("archive/data.pkl", pickled)
+    else:
+        checkpoint.write_bytes(pickled)
+    arguments = ("--checkpoint", checkpoint, "--config", config, "--workdir", tmp_path / "run")
+    (line,) = sde_jax("convert", *arguments).problems
+    assert "system" in line if zipped else "is not executed" in line
+    assert not canary.exists()
+    assert not (tmp_path / "run").exists()
+    pickle.loads(pickled)
+    assert canary.exists()  # Python's own reader would have run it
 
 
 def test_a_published_model_becomes_a_run_again(run, tmp_path, sde_jax):

@@ -10,9 +10,10 @@ from PIL import Image
 from scipy.spatial.distance import pdist
 
 from sde_jax.commands.data import inspect, survey
+from sde_jax.commands.data.image_defects import passed_over
 from sde_jax.commands.data.moments import Moments
 from sde_jax.commands.data.survey import Survey
-from sde_jax.data import Arrays, Scaling, Splits
+from sde_jax.data import Arrays, Images, Scaling, Splits
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (12, 5, 4, 3)).astype(np.uint8)
@@ -124,6 +125,7 @@ def test_images_that_settings_make_usable_are_not_wrong(command, tmp_path):
     assert "left out" in found["notes"][0]
     code, found = command(path, "--config.data.size=4")
     assert (code, len(found["problems"])) == (1, 1)
+    assert found["notes"][0] == "--config.data.skip=1 leaves out the images that cannot be read"
     code, found = command(archive(tmp_path / "grey.zip", files | {"13.png": encoded(PIXELS[0, ..., 0])}))
     assert "convert all to grey or all to RGB" in found["problems"][-1]
 
@@ -138,6 +140,8 @@ def test_what_open_alone_refuses_is_told_with_the_rest(command, tmp_path):
 def test_files_that_are_no_images_are_noted(command, tmp_path):
     code, found = command(archive(tmp_path / "images.zip", good() | {"notes.txt": b"hello", "manifest.json": b"{}"}))
     assert (code, found["notes"][0]) == (0, "2 files are no images and are passed over, as 'manifest.json'")
+    one = archive(tmp_path / "one.zip", good() | {"notes.txt": b"hello"})
+    assert passed_over(Images(str(one))) == ["1 file is no image and is passed over, as 'notes.txt'"]
 
 
 def test_a_manifest_of_another_kind_makes_no_prepared_data(command, tmp_path):
@@ -167,7 +171,8 @@ def test_every_wrong_column_of_a_table_is_told(command, tmp_path):
         "1 of 5 rows have not 4",
         "'a' has no finite number in 1 of 4",
         "'b' has no",
-        "'c' has no finite number in 4",
+        "'c' has no finite number in 4 of 4 rows, as 'u' in row 1",
+        "--config.data.label=c, if it is the class",
     ):
         assert words in told
     assert (found["shape"], found["examples"]["train"]) == ([3], 2)

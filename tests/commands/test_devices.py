@@ -1,5 +1,6 @@
 """A run on eight virtual devices, in one process of its own, beside the same on one device in this."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ import pytest
 
 from sde_jax.commands import sample, train
 from sde_jax.commands.settings import resolve
+from sde_jax.commands.workdir import Workdir
+from sde_jax.metrics import Gaussian, frechet_distance
 
 pytestmark = pytest.mark.slow
 PROGRAM = """
@@ -18,7 +21,7 @@ import sys
 from pathlib import Path
 import jax
 from sde_jax import cli
-from sde_jax.commands import sample, train
+from sde_jax.commands import evaluate, sample, train
 from sde_jax.commands.settings import resolve
 
 assert jax.device_count() == 8
@@ -26,6 +29,9 @@ folder, config, *overrides = sys.argv[1:]
 changes = dict(override.split("=") for override in overrides)
 assert train.run(resolve(config, changes), Path(folder)) == 0
 sample.run(Path(folder), "pc", 3, 1)
+settings = {"evaluation.num_samples": 21, "evaluation.batch_size": 8, "evaluation.round_size": 8}
+request = evaluate.Request(("samples",), metrics=("frechet",), cache=Path(folder) / "cache", overrides=settings)
+evaluate.run(Path(folder), request)
 sys.argv = ["sde-jax", "train", f"--config={config}", f"--workdir={folder}", "--config.training.batch_size=12"]
 print("HERE", file=sys.stderr)
 cli.main()
@@ -59,6 +65,18 @@ def test_samples_do_not_depend_on_the_number_of_devices(both):
     one, eight = (np.load(folder / "samples_pc.npz")["x"] for folder in both[:2])
     assert one.shape == eight.shape == (3, 8, 8, 1)
     np.testing.assert_allclose(one, eight, atol=1e-3)
+
+
+def test_a_distance_merged_over_eight_devices_and_uneven_batches_is_that_of_a_single_pass(both):
+    eight = both[1]
+    (row,) = json.loads((eight / "evaluation.json").read_text())["rows"]
+    train = Workdir(eight).read_record().experiment.data.open().train
+    with np.load(eight / "evaluation" / "samples_14_pc_4.npz") as file:
+        sets = file["samples"], np.stack([train[index]["data"] for index in range(len(train))])
+    flat = [x.reshape(len(x), -1).astype(np.float64) for x in sets]
+    single = [Gaussian(x.mean(0), np.cov(x, rowvar=False), len(x)) for x in flat]
+    assert (row["samples"], row["reference_samples"]) == (21, 1500)
+    assert row["value"] == pytest.approx(frechet_distance(*single), rel=1e-6)
 
 
 def test_a_batch_that_does_not_divide_over_the_devices_is_told(both):

@@ -9,9 +9,11 @@ import pytest
 from sde_jax.commands import likelihood, sample
 from sde_jax.commands.evaluate import held_out
 from sde_jax.commands.evaluate.results import Results, Row, read
+from sde_jax.commands.evaluate.run import doubts
 from sde_jax.commands.evaluate.subject import Subject
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.data import Arrays
+from sde_jax.features import Raw, Trained
 from sde_jax.metrics import Frechet, Outputs
 from sde_jax.ode import Tolerance
 from sde_jax.training import BatchLoss, Symmetry
@@ -171,6 +173,12 @@ def test_what_cannot_be_had_is_refused_before_anything_is_measured(trained, sde_
     problems = sde_jax("evaluate", "--workdir", trained, "--cache", tmp_path, *flags).problems
     assert any(told in line for line in problems), problems
     assert contents(trained) == before
+
+
+def test_many_raw_numbers_are_doubted_and_few_are_not():
+    (line,) = doubts(Raw(), (32, 32, 3))
+    assert "3,072 numbers" in line
+    assert [*doubts(Raw(), (8, 8, 1)), *doubts(Trained("features"), (32, 32, 3))] == []
 
 
 def test_a_run_without_checkpoints_is_refused(tmp_path, trained, sde_jax):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 
 import numpy as np
@@ -92,6 +93,22 @@ def test_a_run_goes_on_where_its_images_have_been_damaged_since_only_with_an_err
     archive(images, {**GOOD, "0.png": png(size=9)})
     (line,) = command(images, tmp_path / "run", "--config.training.steps=4").problems
     assert "has height, width and channels" in line
+
+
+def test_a_picture_that_is_damaged_behind_its_header_ends_the_run_by_its_name_and_what_was_done_is_saved(
+    command, tmp_path
+):
+    (tmp_path / "images").mkdir()
+    for name, content in GOOD.items():
+        cut = content.index(b"IDAT") + 4 if int(name[0]) % 2 else len(content)
+        (tmp_path / "images" / name).write_bytes(content[:cut])
+    once = ["--config.training.batch_size=1", "--config.training.steps=4"]
+    outcome = command(tmp_path / "images", tmp_path / "run", *once)
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err
+    name, step = re.search(r"sde-jax: .*images: '(.)\.png' cannot be read .* step (\d) is saved", outcome.err).groups()
+    assert int(name) % 2
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == [step]
 
 
 def test_a_network_that_does_not_fit_the_images_is_told_in_one_line_before_anything_is_written(command, tmp_path):

@@ -199,7 +199,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_names_the_batch_and_is_never_sa
     experiment = Experiment(data=Few(), network=MLP(width=4, depth=1), training=training)
     stream = batches(EPOCHS, batch_size=2, seed=0)
     order = [next(stream)["index"].tolist() for _ in range(8)]
-    monkeypatch.setattr(train, "BatchLoss", Poisoned(order[4][1]))
+    monkeypatch.setattr("sde_jax.model.BatchLoss", Poisoned(order[4][1]))
     with pytest.raises(RunError) as raised:
         train.run(experiment, tmp_path)
     assert str(raised.value).startswith("step 5: loss nan")
@@ -213,7 +213,7 @@ def test_a_run_goes_on_without_the_batch_that_was_bad(tmp_path, monkeypatch, rul
     training = Training(steps=8, batch_size=2, log_every=1, checkpoint_every=2, on_anomaly=rule)
     experiment = Experiment(data=Few(), network=MLP(width=4, depth=1), training=training)
     order = [examples_of(n, count=16, batch_size=2, seed=0).tolist() for n in range(8)]
-    monkeypatch.setattr(train, "BatchLoss", Poisoned(order[4][1]))
+    monkeypatch.setattr("sde_jax.model.BatchLoss", Poisoned(order[4][1]))
     assert train.run(experiment, tmp_path) == 0
     (left_out,) = [json.loads(line) for line in (tmp_path / train.ANOMALIES).read_text().splitlines()]
     assert (left_out["step"], left_out["position"], left_out["loss"]) == (5, 4, "nan")
@@ -231,7 +231,7 @@ def test_a_run_goes_on_without_the_batch_that_was_bad(tmp_path, monkeypatch, rul
 def test_rolling_back_has_an_end(tmp_path, monkeypatch):
     training = Training(steps=8, batch_size=8, log_every=1, checkpoint_every=2, on_anomaly=RollBack(limit=2))
     experiment = Experiment(data=Few(), network=MLP(width=4, depth=1), training=training)
-    monkeypatch.setattr(train, "BatchLoss", Poisoned(examples_of(3, count=16, batch_size=8, seed=0)[0]))
+    monkeypatch.setattr("sde_jax.model.BatchLoss", Poisoned(examples_of(3, count=16, batch_size=8, seed=0)[0]))
     with pytest.raises(RunError, match="rolled back 2 times already"):
         train.run(experiment, tmp_path)
 

@@ -149,6 +149,16 @@ def test_a_dry_run_prints_the_commands_and_nothing_else(dry_run, name):
     assert dry_run(arguments) == commands
 
 
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not here")
+@pytest.mark.parametrize("name", DRY_RUNS)
+def test_what_the_hosts_run_is_bash_without_a_warning(name):
+    words = [shlex.split(line) for line in DRY_RUNS[name][1]]
+    scripts = [word.removeprefix("--command=") for line in words for word in line if word.startswith("--command=")]
+    for script in scripts:
+        checked = subprocess.run(["shellcheck", "--shell=bash", "-"], input=script, capture_output=True, text=True)
+        assert checked.returncode == 0, checked.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not here")
 def test_gcloud_understands_every_command_and_wants_an_account(tmp_path):

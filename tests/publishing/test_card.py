@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sde_jax import publishing
+from sde_jax.data import Scaling
 from sde_jax.errors import InputError
 from sde_jax.publishing import Card
 
@@ -43,6 +44,17 @@ def test_a_model_without_samplers_is_drawn_from_by_one_that_the_card_names(model
     exec(code(text), names)
     assert names["images"].shape == (4, 4, 4, 1)
     assert "## Samplers" not in text
+
+
+def test_a_model_of_real_numbers_has_a_card_whose_code_gives_them_in_their_own_units(model, tmp_path, monkeypatch):
+    record = dataclasses.replace(model.record, levels=None, scaling=Scaling((5.0,), (2.0,)))
+    text = published(tmp_path / "model", dataclasses.replace(model, record=record))
+    monkeypatch.chdir(tmp_path / "model")
+    names = {}
+    exec(code(text), names)
+    np.testing.assert_allclose(names["examples"], 2 * names["samples"].x + 5, rtol=1e-6)
+    assert "examples of 4 × 4 × 1 real numbers" in text
+    assert huggingface_hub.ModelCard(text).data.pipeline_tag is None
 
 
 def test_the_front_matter_is_what_the_hub_reads(model, tmp_path):

@@ -159,7 +159,7 @@ def test_a_damaged_config_is_named(text, folder):
         ({"experiment__sde": {"type": "os.system", "command": "touch executed"}}, "'os.system': no such GaussianPath"),
         ({"experiment__network": {"type": "builtins.exec"}}, "'builtins.exec': no such Architecture"),
         ({"experiment__network__width": 7}, "expected an even width"),
-        ({"shape": [4, 4]}, "expected [height, width, channels]"),
+        ({"shape": [4, 0, 1]}, "expected one number or more an example"),
         ({"levels": float("nan")}, "config.levels = nan: expected int"),
         (
             {"experiment__network__width": 6},

@@ -207,13 +207,13 @@ def test_what_cannot_be_sampled_is_refused(wrong, message):
 def test_a_sample_is_drawn_by_the_denoiser_of_what_is_given_for_it():
     given, grid = {"mean": jnp.array([0.5, -2.0, 4.0])}, sj.grids.uniform(4, end=0.1)
     towards = lambda given: lambda x, t: given["mean"] + 0.1 * jnp.tanh(x)  # noqa: E731
-    together = sj.sample_given(keys(3), given, sj.DDIM(), SDE, towards, grid, (2,), 2)
+    together = sj.sampling.sample_given(keys(3), given, sj.DDIM(), SDE, towards, grid, (2,), 2)
     for n, mean in enumerate(given["mean"]):
         alone = sj.sample(keys(3)[n : n + 1], sj.DDIM(), SDE, towards({"mean": mean}), grid, (2,), 2)
         for ours, theirs in zip(together, alone, strict=True):
             np.testing.assert_allclose(ours[n], theirs[0], rtol=1e-12)
     with pytest.raises(sj.InputError, match=r"shapes \[\(3,\)\] for 2 keys: expected one each"):
-        sj.sample_given(keys(2), given, sj.DDIM(), SDE, towards, grid, (2,))
+        sj.sampling.sample_given(keys(2), given, sj.DDIM(), SDE, towards, grid, (2,))
 
 
 @pytest.mark.parametrize("x", [jnp.ones(2, int), jnp.ones(2, bool), jnp.ones(2, complex), "abc", None], ids=str)

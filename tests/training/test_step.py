@@ -105,7 +105,8 @@ class Extreme(SmallLoss):
 
     def measure(self, params, examples):
         value, levels = super().measure(params, examples)
-        return value * jnp.array([1.0, jnp.nan, jnp.inf, 1000.0])[examples[0][0, 0, 0, 0].astype(int)], levels
+        factors = jnp.array([1.0, jnp.nan, jnp.inf, 1000.0, 1e25])
+        return value * factors[examples[0][0, 0, 0, 0].astype(int)], levels
 
 
 @functools.cache
@@ -132,6 +133,16 @@ def test_a_step_that_is_left_out_changes_nothing_but_its_number_and_the_count(ki
     assert (int(after.step), int(after.position), int(after.health.skipped)) == (5, 5, 1)
     health = replace(before.health, skipped=np.int32(1))
     assert_bits_equal(after, replace(before, step=np.int32(5), position=np.int32(5), health=health))
+
+
+def test_an_infinite_gradient_of_a_finite_loss_changes_nothing_either():
+    before = jax.tree.map(np.asarray, start())
+    after, metrics = careful(Stop()).one(start(), extreme(4))
+    after = jax.tree.map(np.asarray, after)
+    assert np.isfinite(metrics.loss)
+    assert np.isinf(metrics.gradient_norm)
+    for part in ("params", "averages", "optimizer"):
+        assert_bits_equal(getattr(after, part), getattr(before, part))
 
 
 def test_a_spike_is_judged_by_the_mean_of_the_healthy_steps_before():

@@ -43,7 +43,8 @@ def passed_over(dataset: Images) -> list[str]:
     """Return the files that are neither images nor labels, in one line, if there are any."""
     files = open_files(dataset.path)
     others = [name for name in files.names if name != LABELS and not name.lower().endswith(SUFFIXES)]
-    return [f"{len(others)} files are no images and are passed over, as {others[0]!r}"] if others else []
+    what = "1 file is no image and is" if len(others) == 1 else f"{len(others)} files are no images and are"
+    return [f"{what} passed over, as {others[0]!r}"] if others else []
 
 
 def _shapes(files: Files, names: Sequence[str], size: int | None) -> tuple[dict[str, Shape], list[str]]:

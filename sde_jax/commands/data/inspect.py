@@ -45,6 +45,7 @@ def run(dataset: Dataset, exact: bool, output: Path | None, as_json: bool) -> in
         "noise": noise(splits, found, exact),
         "notes": [
             *_passed_over(dataset),
+            *_skipping(dataset, len(found.damaged) + len(splits.left_out)),
             *(f"left out: {line}" for line in splits.left_out if line not in problems),
             *_notes(splits, found),
         ],
@@ -58,6 +59,12 @@ def run(dataset: Dataset, exact: bool, output: Path | None, as_json: bool) -> in
 
 def _passed_over(dataset: Dataset) -> list[str]:
     return passed_over(dataset) if isinstance(dataset, Images) else []
+
+
+def _skipping(dataset: Dataset, unreadable: int) -> list[str]:
+    """Return how to use images although some cannot be read, in a line, where that is to be asked for."""
+    more = isinstance(dataset, Images) and unreadable > dataset.skip
+    return [f"--config.data.skip={unreadable} leaves out the images that cannot be read"] if more else []
 
 
 def _write(name: Path, facts: dict[str, Any], splits: Splits, found: Survey) -> None:

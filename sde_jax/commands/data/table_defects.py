@@ -32,7 +32,9 @@ def table(dataset: Table) -> tuple[np.ndarray | None, list[str]]:
                 columns.append(values)
             if len(absent):
                 what = f"column {name!r} has no finite number in {len(absent)} of {len(values)} rows"
-                problems.append(_told(dataset, f"{what}, as {whole[absent[0]][index]!r} in row {absent[0] + 1}"))
+                advice = f"; --config.data.label={name}, if it is the class" if len(absent) == len(values) else ""
+                place = f"as {whole[absent[0]][index]!r} in row {absent[0] + 1}"
+                problems.append(_told(dataset, f"{what}, {place}") + advice)
     return (np.stack(columns, -1) if columns else None), problems
 
 

@@ -1,5 +1,7 @@
 """An evaluation from end to end."""
 
+import math
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
@@ -16,9 +18,13 @@ from sde_jax.commands.evaluate.results import Results
 from sde_jax.commands.evaluate.samples import Samples
 from sde_jax.commands.evaluate.subject import Part, Subject
 from sde_jax.commands.workdir import Workdir, load, require_average
+from sde_jax.features import Features, Raw
 from sde_jax.model import Model
 from sde_jax.report import quality_pictures
 from sde_jax.training import Shelf
+
+MOST_RAW = 1024
+"""Numbers of an example that are features of their own without a word."""
 
 
 def run(directory: Path, request: Request, output: Path | None = None) -> Results:
@@ -72,9 +78,21 @@ def _prepare(basis: Basis) -> None:
     if {"loss", "likelihood"} & {*parts}:
         _ = basis.held_out
     if "samples" in parts:
+        if processes.is_first():
+            for line in doubts(basis.evaluation.features, basis.record.shape):
+                print(f"sde-jax: {line}", file=sys.stderr)
         _ = basis.references
     if request.write_reference is not None:
         basis.write_reference(request.write_reference)
+
+
+def doubts(features: Features, shape: tuple[int, ...]) -> Iterator[str]:
+    """Yield what to know of features before they are computed, in a line."""
+    if isinstance(features, Raw) and math.prod(shape) > MOST_RAW:
+        yield (
+            f"features Raw are the {math.prod(shape):,} numbers of an example: distances of these take long and say "
+            "little; --features Trained or Inception compares what is seen"
+        )
 
 
 def _parts(basis: Basis, model: Model) -> Iterator[Part]:

@@ -62,6 +62,11 @@ class WideResNet:
         if not all(whole(n, 1) for n in (self.classes, self.blocks_per_group, self.widening)):
             raise InputError(f"{self}: expected classes, blocks_per_group and widening of 1 or more")
 
+    @property
+    def hears_noise(self) -> bool:
+        """True."""
+        return True
+
     def build(self, shape: tuple[int, ...], *, rngs: nnx.Rngs) -> nnx.Module:
         """Return the network for examples of `shape` = (height, width, channels).
 
