@@ -15,7 +15,7 @@ from sde_jax.commands.restoration.request import Request, Setting
 from sde_jax.commands.workdir import failures_reported
 from sde_jax.ensembles import Ensemble, draw
 from sde_jax.measurement import Measurement, measure
-from sde_jax.model import Model
+from sde_jax.model import Model, Record
 from sde_jax.training import by_example
 from sde_jax.typing import Array, Key, Params
 
@@ -44,11 +44,11 @@ def simulated(setting: Setting, seed: int, index: np.ndarray, x0: np.ndarray) ->
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(index, x0))
 
 
-def dequantised(model: Model, seed: int, index: np.ndarray, levels: np.ndarray) -> np.ndarray:
+def dequantised(record: Record, seed: int, index: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Return the x_0 of images in grey levels [k, *shape], each drawn in its cells by the seed and its index."""
 
     def one(index: Array, levels: Array) -> Array:
-        return model.record.encoding.draw(keys_of(seed, CELLS, index), levels)[0]
+        return record.encoding.draw(keys_of(seed, CELLS, index), levels)[0]
 
     return np.asarray(jax.vmap(one)(jnp.asarray(index), jnp.asarray(levels)))
 

@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from sde_jax import processes
 from sde_jax.codec import nearest
 from sde_jax.commands.restoration.batches import dequantised, posteriors, priors, simulated
-from sde_jax.commands.restoration.findings import LEVELS, against, described, fit, ranks, told
+from sde_jax.commands.restoration.findings import LEVELS, against, described, fit, ranks, told, write
 from sde_jax.commands.restoration.request import Request, Setting
-from sde_jax.commands.restoration.restore import base
-from sde_jax.commands.sample import save_arrays
+from sde_jax.commands.sample import base
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.data import passing
 from sde_jax.errors import InputError
@@ -53,7 +52,7 @@ def run(
     }
     name = f"calibration_{request.task}" + (".model" if truth == "model" else "")
     arrays = {"members": np.asarray(ensemble.members), "truth": truths, "measurement": np.asarray(measurements.value)}
-    _write(workdir, base(directory, name, output), facts, arrays)
+    write(workdir, base(directory, name, output), _shown(facts), arrays, facts)
     return facts
 
 
@@ -84,22 +83,17 @@ def _held_out(record: Record, count: int) -> np.ndarray:
 def _truths(model: Model, setting: Setting, request: Request, count: int, levels: np.ndarray | None) -> np.ndarray:
     if levels is None:
         return priors(model, setting, request, count)
-    return dequantised(model, request.seed, np.arange(count), levels)
+    return dequantised(model.record, request.seed, np.arange(count), levels)
 
 
-def _write(workdir: Workdir, output: Path, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+def _shown(facts: dict[str, Any]) -> Image.Image:
     shares = [(level, facts["coverage"][f"{level:g}"]) for level in LEVELS]
-    image = calibration_picture(
+    return calibration_picture(
         [(level, found["value"], found["standard_error"] or 0.0) for level, found in shares],
         facts["ranks"]["histogram"],
         {name: found["histogram"] for name, found in facts["quantities"].items()},
         [f"{facts['task']} of {facts['num_examples']} {facts['truth']} truths, {facts['method']}", *facts["warnings"]],
     )
-    target = output.absolute()
-    with processes.deferred():
-        workdir.write(f"{target}.npz", lambda file: save_arrays(file, arrays))
-        workdir.write(f"{target}.png", lambda file: image.save(file, format="png"))
-        workdir.write_json(f"{target}.json", facts)
 
 
 def _plus(found: dict[str, float | None], scale: float = 1.0) -> str:

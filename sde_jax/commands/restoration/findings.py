@@ -1,19 +1,24 @@
-"""What ensembles say, as JSON-able numbers."""
+"""What ensembles say, as JSON-able numbers, and the files they are written to."""
 
 import math
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
-from sde_jax import ensembles
+from sde_jax import ensembles, processes
 from sde_jax.codec import encode
 from sde_jax.commands.restoration.request import Request, Setting
+from sde_jax.commands.sample import save_arrays
+from sde_jax.commands.workdir import Workdir
 from sde_jax.ensembles import Ensemble, Estimate
+from sde_jax.likelihood import Quantization
 from sde_jax.measurement import Measurement
-from sde_jax.model import Model
+from sde_jax.model import Model, Record
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 BINS = 8
@@ -96,3 +101,20 @@ def told(estimate: Estimate) -> dict[str, float | None]:
 def finite(value: float) -> float | None:
     """Return a number, None where there is none."""
     return value if math.isfinite(value) else None
+
+
+def cells_of(record: Record) -> Quantization:
+    """Return the levels of a run's images as cells of its `data_range`."""
+    assert isinstance(record.encoding, Quantization)
+    return record.encoding
+
+
+def write(
+    workdir: Workdir, output: Path, image: Image.Image, arrays: dict[str, np.ndarray], facts: dict[str, Any]
+) -> None:
+    """Write PNG, NPZ and JSON, `output` being what their names begin with."""
+    target = output.absolute()
+    with processes.deferred():
+        workdir.write(f"{target}.npz", lambda file: save_arrays(file, arrays))
+        workdir.write(f"{target}.png", lambda file: image.save(file, format="png"))
+        workdir.write_json(f"{target}.json", facts)

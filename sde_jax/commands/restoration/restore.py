@@ -6,20 +6,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
-from sde_jax import processes
 from sde_jax.commands.pictures import as_bytes
 from sde_jax.commands.restoration.batches import dequantised, posteriors, simulated
 from sde_jax.commands.restoration.files import levels_of
-from sde_jax.commands.restoration.findings import against, described, finite, fit
+from sde_jax.commands.restoration.findings import against, cells_of, described, finite, fit, write
 from sde_jax.commands.restoration.request import Request, Setting
-from sde_jax.commands.sample import ENDINGS, save_arrays
+from sde_jax.commands.sample import base
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.ensembles import Ensemble
 from sde_jax.errors import InputError
-from sde_jax.likelihood import Quantization
 from sde_jax.measurement import Measurement, Sensors
-from sde_jax.model import Model, Record
+from sde_jax.model import Record
 from sde_jax.report import restoration_picture
 
 
@@ -40,122 +39,93 @@ def run(
     workdir = Workdir(directory)
     record = workdir.read_record()
     setting = request.setting(record)
-    levels = _clean(record, setting, given, example, simulate)
-    if levels is None:
-        _require_shape(given, setting, record)
-    model = load(workdir, request.average)
-    truth = None if levels is None else dequantised(model, request.seed, np.zeros(1, int), levels[None])
-    if truth is None:
-        measurement = measured(record, setting, given)
-        measurement.require(record.shape)
-        batch = jax.tree.map(lambda leaf: np.asarray(leaf)[None], measurement)
+    if (given is None) == (example is None) and (example is not None or setting.task.values is None or simulate):
+        raise InputError("expected --input FILE or --example N, one of them")
+    clean = _clean(record, given, example, simulate)
+    index = np.zeros(1, int)
+    if clean is None:
+        truth, batch = None, jax.tree.map(lambda leaf: np.asarray(leaf)[None], measured(record, setting, given))
     else:
-        batch = simulated(setting, request.seed, np.zeros(1, int), truth)
+        truth = dequantised(record, request.seed, index, clean[None])
+        batch = simulated(setting, request.seed, index, truth)
+    model = load(workdir, request.average)
     ensemble, seconds = posteriors(model, setting, request, batch)
     facts = described(model, setting, request, ensemble, seconds)
     facts |= {} if example is None else {"example": example}
     facts |= {"residual_chi_square": finite(fit(batch, ensemble).value), "deviation": float(ensemble.deviation.mean())}
     facts |= {} if truth is None else {"against_truth": against(truth, setting, ensemble)}
-    _write(workdir, base(directory, f"restored_{request.task}", output), model, setting, batch, ensemble, levels, facts)
+    image, arrays = _shown(record, setting, batch, ensemble, clean, facts)
+    write(workdir, base(directory, f"restored_{request.task}", output), image, arrays, facts)
     return facts
 
 
-def base(directory: Path, name: str, output: Path | None) -> Path:
-    """Return the files to write, without their ending: `output`'s is left out, and it may be a folder."""
-    if output is None or output.is_dir():
-        return (output or directory) / name
-    return output.with_suffix("") if output.suffix in ENDINGS else output
-
-
-def _clean(
-    record: Record, setting: Setting, given: Path | None, example: int | None, simulate: bool
-) -> np.ndarray | None:
+def _clean(record: Record, given: Path | None, example: int | None, simulate: bool) -> np.ndarray | None:
     """Return the clean image in whole levels, None where a measurement is given."""
-    if (given is None) == (example is None) and not (given is None and setting.task.values is not None):
-        raise InputError("expected --input FILE or --example N, one of them")
     if example is not None:
         source = record.experiment.data.open().held_out
         if not 0 <= example < len(source):
             raise InputError(f"--example={example}: this run's data hold out {len(source)} examples, from 0 on")
         return np.asarray(source[example]["data"])
-    if not simulate:
+    if not simulate or given is None:
         return None
-    if given is None:
-        raise InputError("--simulate: expected --input FILE, a clean image to be measured")
-    assert record.levels is not None
-    levels = np.rint(levels_of(given, record.levels))
-    if levels.shape != record.shape or not ((levels >= 0) & (levels < record.levels)).all():
+    cells = cells_of(record)
+    levels = np.rint(levels_of(given, cells.levels))
+    if levels.shape != record.shape or not ((levels >= 0) & (levels < cells.levels)).all():
         raise InputError(
             f"--input={given}: {levels.shape}: expected a clean image of shape {record.shape}, of levels 0 .. "
-            f"{record.levels - 1}"
+            f"{cells.levels - 1}"
         )
-    return levels.astype(record.encoding.dtype)
-
-
-def _require_shape(given: Path | None, setting: Setting, record: Record) -> None:
-    task = setting.task
-    if given is None:
-        return
-    assert record.levels is not None
-    found = levels_of(given, record.levels).shape
-    if found != task.measured and not (task.of_whole and found == record.shape):
-        whole = f", or {record.shape} of the whole image" if task.of_whole else ""
-        raise InputError(
-            f"--input={given}: height, width and channels {found}: expected {task.measured}, as this task measures"
-            f"{whole}; or, of a clean image, --simulate"
-        )
+    return levels.astype(cells.dtype)
 
 
 def measured(record: Record, setting: Setting, given: Path | None) -> Measurement:
-    """Return the measurement in a file, in units of x_0: an image's levels stand for the middles of their cells."""
-    task = setting.task
-    assert record.levels is not None
-    levels = task.values if given is None else levels_of(given, record.levels)
-    assert levels is not None
-    cells = _cells(record)
+    """Return the measurement in a file, in units of x_0: an image's levels stand for the middles of their cells.
+
+    Without a file the task's own values are the measurement. Raises `InputError` for another shape than is measured.
+    """
+    task, cells = setting.task, cells_of(record)
+    levels = task.values if given is None else levels_of(given, cells.levels)
     value = cells.low + cells.cell * (jnp.asarray(levels, float) + 0.5)
     if value.shape != task.measured:
+        if not (task.of_whole and value.shape == record.shape):
+            whole = f", or {record.shape} of the whole image" if task.of_whole else ""
+            raise InputError(
+                f"--input={given}: height, width and channels {value.shape}: expected {task.measured}, as this task "
+                f"measures{whole}; or, of a clean image, --simulate"
+            )
         value = task.operator(value)
-    return Measurement(task.operator, jnp.where(task.observed, value, jnp.nan), setting.noise)
+    found = Measurement(task.operator, jnp.where(task.observed, value, jnp.nan), setting.noise)
+    found.require(record.shape)
+    return found
 
 
-def _cells(record: Record) -> Quantization:
-    assert isinstance(record.encoding, Quantization)
-    return record.encoding
-
-
-def _write(
-    workdir: Workdir,
-    output: Path,
-    model: Model,
+def _shown(
+    record: Record,
     setting: Setting,
     batch: Measurement,
     ensemble: Ensemble,
     truth: np.ndarray | None,
     facts: dict[str, Any],
-) -> None:
-    record, value = model.record, np.asarray(batch.value)[0]
+) -> tuple[Image.Image, dict[str, np.ndarray]]:
+    """Return the picture and the arrays: of samples and truth in levels, of all else in units of x_0."""
+    values, members = record.encoding.values, np.asarray(ensemble.members)[0]
     arrays = {
-        "members": np.asarray(ensemble.members)[0],
-        "samples": np.asarray(record.encoding.values(np.asarray(ensemble.members)[0])),
+        "members": members,
+        "samples": np.asarray(values(jnp.asarray(members))),
         "mean": ensemble.mean[0],
         "deviation": ensemble.deviation[0],
-        "measurement": value,
+        "measurement": np.asarray(batch.value)[0],
         **({} if truth is None else {"truth": truth}),
     }
     image = restoration_picture(
-        *_seen(record, setting, value),
+        *_seen(record, setting, arrays["measurement"]),
         as_bytes(arrays["samples"], record),
-        as_bytes(np.asarray(record.encoding.values(arrays["mean"])), record),
-        np.sqrt(np.mean(arrays["deviation"] ** 2, -1)) / _cells(record).cell,
+        as_bytes(np.asarray(values(jnp.asarray(arrays["mean"]))), record),
+        np.sqrt(np.mean(arrays["deviation"] ** 2, -1)) / cells_of(record).cell,
         None if truth is None else as_bytes(truth, record),
-        remarks=[f"{facts['task']}, {facts['method']}, noise {facts['noise']:g} of x_0", *facts["warnings"]],
+        [f"{facts['task']}, {facts['method']}, noise {facts['noise']:g} of x_0", *facts["warnings"]],
     )
-    target = output.absolute()
-    with processes.deferred():
-        workdir.write(f"{target}.npz", lambda file: save_arrays(file, arrays))
-        workdir.write(f"{target}.png", lambda file: image.save(file, format="png"))
-        workdir.write_json(f"{target}.json", facts)
+    return image, arrays
 
 
 def _seen(record: Record, setting: Setting, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
