@@ -1,10 +1,8 @@
 """The picture of an inverse problem: what was measured, samples of what it may have been, and how sure that is."""
 
-import io
 import math
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
@@ -13,6 +11,7 @@ from PIL import Image
 from sde_jax.errors import InputError
 from sde_jax.report.checks import array_of, image_batch
 from sde_jax.report.diagram import LIGHT
+from sde_jax.report.raster import raster
 
 _TILE = 170
 _HIDDEN = np.array([213, 94, 0], np.uint8)
@@ -59,13 +58,12 @@ def _painted(measured: ArrayLike, known: ArrayLike) -> np.ndarray:
 
 def _laid_out(tiles: Sequence[tuple[str, np.ndarray]], remarks: Sequence[str]) -> Image.Image:
     rows = math.ceil(len(tiles) / _COLUMNS)
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams["text.parse_math"] = False
-        size = _COLUMNS * _TILE, rows * (_TILE + 20) + 18 * len(remarks) + 6
-        figure = Figure(figsize=(size[0] / 100, size[1] / 100), dpi=200, layout="constrained")
-        for axes, (name, values) in zip(figure.subplots(rows, _COLUMNS, squeeze=False).flat, tiles, strict=False):
+
+    def draw(figure: Figure) -> None:
+        grid = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
+        for axes in grid:
             axes.set_axis_off()
+        for axes, (name, values) in zip(grid, tiles, strict=False):
             axes.set_title(name, fontsize=7, color=LIGHT.ink, pad=3)
             if values.size and values.dtype == np.uint8:
                 shown = values[..., 0] if values.shape[-1] == 1 else values
@@ -73,10 +71,8 @@ def _laid_out(tiles: Sequence[tuple[str, np.ndarray]], remarks: Sequence[str]) -
             elif values.size:
                 shown = axes.imshow(values, cmap="magma", vmin=0, vmax=values.max() or 1, interpolation="nearest")
                 figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.03).ax.tick_params(labelsize=6, length=2)
-        for axes in figure.axes[len(tiles) : rows * _COLUMNS]:
-            axes.set_axis_off()
         if remarks:
-            figure.supxlabel("\n".join(remarks), fontsize=6, color=LIGHT.muted, wrap=True)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-    return Image.open(buffer).convert("RGB")
+            figure.supxlabel("\n".join(remarks), fontsize=6, color=LIGHT.muted)
+
+    height = rows * (_TILE + 20) + 18 * len(remarks) + 6
+    return raster(draw, _COLUMNS * _TILE / 100, height / 100, 200)
