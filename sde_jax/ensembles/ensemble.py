@@ -76,7 +76,7 @@ class Flags:
         if self.unsolved:
             yield (
                 f"{100 * self.unsolved:.3g}% of the linear systems looked at were left with a relative residual above "
-                f"{self.tolerance:g}, at worst {self.worst:.2g}: raise method.iterations, or compare"
+                f"{self.tolerance:g}, at worst {self.worst:.2g}: raise method.iterations, or compare with PiGDM"
             )
         if self.not_finite:
             yield f"{self.not_finite} samples hold NaN or infinity"

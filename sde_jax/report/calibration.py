@@ -42,7 +42,7 @@ def calibration_picture(
             axes.axhline(1, color=_INK, linewidth=1, linestyle="--")
             axes.set(xlim=(0, 1), ylim=(0, None), xlabel=f"rank of {of}", ylabel="relative frequency")
         if curves:
-            tested.legend(fontsize=7, frameon=False, loc="lower center", ncols=2)
+            tested.legend(fontsize=7, frameon=False, loc="upper left")
         for axes in (intervals, ranked, tested):
             axes.spines[["top", "right"]].set_visible(False)
             axes.tick_params(labelsize=8, colors=_INK)

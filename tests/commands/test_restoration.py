@@ -11,6 +11,7 @@ from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
 from sde_jax.guidance import PiGDM
 from sde_jax.model import Record
+from sde_jax.nn import MLP, Channels
 
 FEW = ("--steps=3", "--num_samples=3")
 GREY, COLOUR = Record(Experiment(), (8, 8, 1), 17), Record(Experiment(), (8, 12, 3), 256)
@@ -198,9 +199,12 @@ def test_calibration_that_cannot_be_had_is_refused_in_a_line(flags, problem, tra
     assert problem in line
 
 
-def test_examples_that_are_no_images_are_refused():
+def test_runs_that_are_no_prior_of_images_are_refused():
     with pytest.raises(InputError, match="expected a run of images"):
         Request("inpaint").setting(Record(Experiment(), (2,), None))
+    hearing = Experiment(network=MLP(condition=Channels(1)))
+    with pytest.raises(InputError, match=r"hears a degraded image: expected a prior, or Model\.restore"):
+        Request("inpaint").setting(Record(hearing, (8, 8, 1), 17))
 
 
 def test_several_problems_are_told_at_once():
@@ -213,3 +217,18 @@ def test_a_known_pixel_is_one_that_is_lighter_than_half(tmp_path):
     task = Request("inpaint", Choices(mask=mask)).setting(GREY).task
     np.testing.assert_array_equal(task.observed[0, :, 0], jnp.tile(jnp.array([False, True]), 4))
     np.testing.assert_array_equal(task.unknown, ~task.observed)
+
+
+@pytest.mark.slow
+def test_colours_are_found_for_a_grey_picture(tmp_path, sde_jax):
+    (tmp_path / "images").mkdir()
+    for i, image in enumerate(np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)):
+        saved(tmp_path / "images" / f"{i}.png", image)
+    data = ["--config.data=Images", "--config.data.held_out_per_class=2", f"--config.data.path={tmp_path / 'images'}"]
+    run, grey = tmp_path / "run", saved(tmp_path / "grey.png", np.full((8, 8, 1), 99, np.uint8))
+    sde_jax("train", *sde_jax.tiny, *data, "--config.training.steps=2", "--workdir", run).done()
+    sde_jax("restore", "--workdir", run, "--task=colorize", "--input", grey, "--method=PiGDM", *FEW).done()
+    with np.load(run / "restored_colorize.npz") as arrays:
+        assert arrays["members"].shape == (3, 8, 8, 3)
+        assert arrays["measurement"].shape == (8, 8, 1)
+        np.testing.assert_allclose(arrays["measurement"], -1 + (99 + 0.5) / 128, atol=1e-5)

@@ -57,6 +57,8 @@ class Request:
         """Return what the run makes of it; raises `InputError` with every problem found."""
         if not record.is_image:
             raise InputError(f"examples of shape {record.shape}: expected a run of images")
+        if "channels" in record.condition.hears():
+            raise InputError("this run's network hears a degraded image: expected a prior, or Model.restore in Python")
         changes = {path.removeprefix("method."): value for path, value in self.overrides.items()}
         method, found = decode(PosteriorMethod, {**changes, "type": self.method}, where="--method")
         problems = [*self._problems(record), *(found if not self._foreign() else [])]
