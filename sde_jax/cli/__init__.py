@@ -14,7 +14,7 @@ from absl import app
 from sde_jax.cli.flags import parse as parse
 from sde_jax.errors import InputError, RunError
 
-PATHS = ("workdir", "output", "reference", "write_reference", "cache", "classifier")
+PATHS = ("workdir", "output", "reference", "write_reference", "cache", "classifier", "input", "mask", "sensors")
 
 
 def main() -> None:
@@ -58,6 +58,8 @@ def _dispatch(flags: argparse.Namespace) -> int:
         return _show(_facts(flags), flags.json)
     if flags.command == "evaluate":
         return _evaluate(flags)
+    if flags.command in ("restore", "calibrate"):
+        return _posteriors(flags)
     if flags.command == "report":
         print(report.run(flags.workdir, flags.output))
         return 0
@@ -144,11 +146,27 @@ def _evaluate(flags: argparse.Namespace) -> int:
     return 0
 
 
+def _posteriors(flags: argparse.Namespace) -> int:
+    from sde_jax.commands import restoration
+
+    choices = ("mask", "factor", "blur", "sensors", "num_sensors", "seed")
+    chosen = restoration.Choices(**{name: getattr(flags, name) for name in choices})
+    names = ("task", "method", "noise", "sampler", "steps", "num_samples", "batch_size", "seed", "average", "overrides")
+    request = restoration.Request(choices=chosen, **{name: getattr(flags, name) for name in names})
+    if flags.command == "restore":
+        given = flags.input, flags.example, flags.simulate
+        return _show(restoration.restore.run(flags.workdir, request, *given, flags.output), flags.json)
+    facts = restoration.calibrate.run(flags.workdir, request, flags.num_examples, flags.truth, flags.output)
+    print(json.dumps(facts) if flags.json else restoration.calibrate.table(facts))
+    return 0
+
+
 def _show(facts: dict[str, Any], as_json: bool) -> int:
     if as_json:
         print(json.dumps(facts))
     else:
         for name, value in facts.items():
+            value = "; ".join(value) or "none" if name == "warnings" else value
             if isinstance(value, dict) and value and all(isinstance(part, float) for part in value.values()):
                 print("\n".join(f"{name + ' ' + level:<28} {part:.6g}" for level, part in value.items()))
             elif not isinstance(value, dict):

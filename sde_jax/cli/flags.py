@@ -9,7 +9,9 @@ from typing import NoReturn
 from absl.flags import argparse_flags
 
 from sde_jax.cli.guidance_flags import guidance_flags
-from sde_jax.cli.values import checkpoints, count, counts, names, path, seed, shape
+from sde_jax.cli.restoration_flags import calibrate_flags, restore_flags
+from sde_jax.cli.shared_flags import average_flag, json_flag, process_flags, shape_flag, workdir_flag
+from sde_jax.cli.values import checkpoints, count, counts, names, path, seed
 
 EXIT_CODES = (
     "exit codes: 0 done; 2 something given cannot be used; 3 the run stopped itself, or a file could not be used; "
@@ -26,7 +28,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if unknown:
         parser.error(f"{' '.join(unknown)}: no such flag of `{parser.prog} {flags.command}`")
     needy = [f"--config.{name}" for name in overrides] + ["--shape"] * (getattr(flags, "shape", None) is not None)
-    if needy and flags.command not in ("convert", "data", "evaluate") and not getattr(flags, "config", None):
+    if (
+        needy
+        and flags.command not in ("convert", "data", "evaluate", "restore", "calibrate")
+        and not getattr(flags, "config", None)
+    ):
         why = "takes its settings from the run's directory" if "workdir" in flags else "expects --config with it"
         parser.error(f"{needy[0]}: `{flags.command}` {why}")
     flags.overrides = overrides
@@ -73,8 +79,8 @@ def _parser() -> argparse_flags.ArgumentParser:
 def _train(parser: argparse.ArgumentParser) -> None:
     change = "a config file (Python); --config.a.b=value changes a setting, --config.sde=VE a whole component"
     parser.add_argument("--config", required=True, help=change)
-    _workdir(parser)
-    _processes(parser)
+    workdir_flag(parser)
+    process_flags(parser)
     parser.add_argument(
         "--dry_run", action="store_true", help="show config, parameters, mesh and what a step costs; train nothing"
     )
@@ -86,33 +92,33 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 
 def _sample(parser: argparse.ArgumentParser) -> None:
-    _workdir(parser)
+    workdir_flag(parser)
     parser.add_argument("--sampler", default="pc", help="which of the config's samplers")
     parser.add_argument("--num_samples", type=count, default=64)
     batch = "samples drawn at once (which changes no sample, but those of a BatchLangevin)"
     parser.add_argument("--batch_size", type=count, default=64, help=batch)
-    _average_by_name(parser)
+    average_flag(parser)
     parser.add_argument("--seed", type=seed, default=0)
     parser.add_argument("--output", type=path, help="files to write, without ending; default WORKDIR/samples_SAMPLER")
     guidance_flags(parser)
-    _processes(parser)
-    _json(parser)
+    process_flags(parser)
+    json_flag(parser)
 
 
 def _likelihood(parser: argparse.ArgumentParser) -> None:
-    _workdir(parser)
+    workdir_flag(parser)
     parser.add_argument("--num_examples", type=count, help="only the first so many held-out images")
-    _average_by_name(parser)
+    average_flag(parser)
     parser.add_argument("--seed", type=seed, default=0)
-    _processes(parser)
-    _json(parser)
+    process_flags(parser)
+    json_flag(parser)
 
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Measure checkpoints. --config.evaluation.a=value, and the same of likelihood, samplers and data, change how."
     )
-    _workdir(parser)
+    workdir_flag(parser)
     parser.add_argument("--parts", type=names, default=("loss", "likelihood", "samples"), help="default all three")
     steps = "last (default), all, or steps like 1000,2000"
     parser.add_argument("--checkpoints", type=checkpoints, default="last", metavar="WHICH", help=steps)
@@ -129,15 +135,15 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--write_reference", type=path, metavar="FILE", help="write mu and sigma of the data")
     parser.add_argument("--cache", type=path, metavar="FOLDER", help="of statistics of data; default the user's cache")
     parser.add_argument("--num_examples", type=count, help="only the first so many held-out examples")
-    _average_by_name(parser)
+    average_flag(parser)
     parser.add_argument("--seed", type=seed, help="default the config's")
     parser.add_argument("--output", type=path, help="files to write, without ending; default WORKDIR/evaluation")
-    _processes(parser)
-    _json(parser)
+    process_flags(parser)
+    json_flag(parser)
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
-    _workdir(parser)
+    workdir_flag(parser)
     parser.add_argument("--output", type=path, help="default WORKDIR/report.html")
 
 
@@ -148,7 +154,7 @@ def _compare(parser: argparse.ArgumentParser) -> None:
 
 
 def _publish(parser: argparse.ArgumentParser) -> None:
-    _workdir(parser)
+    workdir_flag(parser)
     parser.add_argument("--output", type=path, required=True, help="a directory: new, empty, or one published before")
     parser.add_argument("--license", default="other", help="of the model, as the hub names it, like apache-2.0")
     parser.add_argument("--push", metavar="USER/NAME", help="a repository on the Hugging Face hub to upload it to")
@@ -159,7 +165,7 @@ def _certify(parser: argparse.ArgumentParser) -> None:
         "--only", default="", metavar="REGEX", help="laws whose name matches, like 'mixture: DDIM on VP'"
     )
     parser.add_argument("--recorded", type=path, metavar="FOLDER", help="values recorded from the official code (.npz)")
-    _json(parser)
+    json_flag(parser)
 
 
 def _convert(parser: argparse.ArgumentParser) -> None:
@@ -170,25 +176,25 @@ def _convert(parser: argparse.ArgumentParser) -> None:
         help="official .pth or flax msgpack, EDM's state dict, or a folder",
     )
     parser.add_argument("--config", help="of the weights' network: as for train, or an official one's values, .json")
-    _shape_of_images(parser)
-    _workdir(parser)
-    _json(parser)
+    shape_flag(parser)
+    workdir_flag(parser)
+    json_flag(parser)
 
 
 def _average(parser: argparse.ArgumentParser) -> None:
-    _workdir(parser)
+    workdir_flag(parser)
     relative = "the average's length: the standard deviation of its weights in time, as a share of the training"
     parser.add_argument("--deviation", type=float, required=True, help=relative)
     parser.add_argument("--step", type=count, help="the step of a kept checkpoint; default the newest")
     parser.add_argument("--output", type=path, required=True, help="the directory of the run to make")
-    _json(parser)
+    json_flag(parser)
 
 
 def _train_features(parser: argparse.ArgumentParser) -> None:
     _labelled(parser)
     parser.add_argument("--features", type=count, default=128, help="their number; default 128")
     parser.add_argument("--seed", type=seed, default=0)
-    _json(parser)
+    json_flag(parser)
 
 
 def _train_classifier(parser: argparse.ArgumentParser) -> None:
@@ -196,7 +202,7 @@ def _train_classifier(parser: argparse.ArgumentParser) -> None:
     width = "features of its widest layers; default 256; of images of 16 x 16 or more 640 is the paper's"
     parser.add_argument("--width", type=count, default=256, help=width)
     parser.add_argument("--seed", type=seed, default=0)
-    _json(parser)
+    json_flag(parser)
 
 
 def _labelled(parser: argparse.ArgumentParser) -> None:
@@ -209,7 +215,7 @@ def _labelled(parser: argparse.ArgumentParser) -> None:
 
 def _configs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--path", type=path, default=Path("configs"), help="the folder; default configs")
-    _json(parser)
+    json_flag(parser)
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
@@ -220,7 +226,7 @@ def _data(parser: argparse.ArgumentParser) -> None:
         action.add_argument("path", nargs="?", metavar="PATH", help=f"{where}; --config.data.name=value for settings")
         action.add_argument("--config", help="in place of PATH, a config file whose data are meant")
         add_flags(action)
-        _json(action)
+        json_flag(action)
 
 
 def _inspect(parser: argparse.ArgumentParser) -> None:
@@ -245,14 +251,16 @@ DATA_ACTIONS = {
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", help="a config file, with overrides as for train")
-    _shape_of_images(parser)
-    _json(parser)
+    shape_flag(parser)
+    json_flag(parser)
 
 
 COMMANDS = {
     "train": ("train, or go on where the run stopped", _train),
     "run": ("train, sample with every sampler, score, compare with a baseline and report", _run),
     "sample": ("draw samples: a picture, arrays and numbers", _sample),
+    "restore": ("draw what an image may have been, given what was measured of it", restore_flags),
+    "calibrate": ("measure whether such posteriors are as uncertain as they should be", calibrate_flags),
     "likelihood": ("score held-out data in bits per dimension", _likelihood),
     "evaluate": ("measure loss, bits per dimension and samples of one or many checkpoints", _evaluate),
     "report": ("write one HTML page about a run", _report),
@@ -270,30 +278,3 @@ COMMANDS = {
     "data": ("look at data, or convert them into files that are read fast", _data),
     "doctor": ("print versions, devices and what is missing; with --config, what a train step costs here", _doctor),
 }
-
-
-def _workdir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workdir", type=path, required=True, help="the run's directory")
-
-
-def _average_by_name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--average", metavar="NAME", help="which of the run's averages; default what its config says")
-
-
-def _processes(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("one process of several, on this machine or others; the same command for all")
-    detected = "as SLURM, Open MPI, Kubernetes or a Cloud TPU says"
-    group.add_argument("--distributed", action="store_true", help=detected)
-    group.add_argument("--coordinator", metavar="HOST:PORT", help="by hand: where process 0 is, a free port of it")
-    group.add_argument("--process_count", type=count, metavar="N", help="how many there are")
-    group.add_argument("--process_index", type=seed, metavar="I", help="which of them this is, from 0")
-    group.add_argument("--wait", type=count, default=300, metavar="SECONDS", help="for all to come; default 300")
-
-
-def _shape_of_images(parser: argparse.ArgumentParser) -> None:
-    purpose = "of an image, where the config's data are not here"
-    parser.add_argument("--shape", type=shape, metavar="H,W,C", help=purpose)
-
-
-def _json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print the numbers as JSON")

@@ -68,7 +68,7 @@ def run(
         "samples_per_second": per_second,
     }
     stem = ".".join(filter(None, (name, average, "guided" if guiding else None)))
-    _write(workdir, base(directory, stem, output), model, samples, facts, labels_of(np.arange(count)))
+    _write(workdir, base(directory, f"samples_{stem}", output), model, samples, facts, labels_of(np.arange(count)))
     return facts
 
 
@@ -114,7 +114,7 @@ def _kept(samples: Samples, filmed: int) -> Samples:
 def base(directory: Path, name: str, output: Path | None) -> Path:
     """Return the files to write, without their ending: an ending of `output` is left out, and it may be a folder."""
     if output is None or output.is_dir():
-        return (output or directory) / f"samples_{name}"
+        return (output or directory) / name
     return output.with_suffix("") if output.suffix in ENDINGS else output
 
 

@@ -174,11 +174,11 @@ def abstract_state(record: Record, mesh: Mesh) -> TrainState:
 
 @contextmanager
 def failures_reported() -> Iterator[None]:
-    """Raise what an adaptive solver says when it fails inside a compiled program as a `RunError` of one line."""
+    """Raise what a solver says when it fails inside a compiled program as a `RunError` of one line."""
     try:
         yield
     except RuntimeError as error:
-        said = re.search(r"[^\n:]*did not reach [^\n]*", str(error))
+        said = re.search(r"[^\n:]*(did not reach|came to NaN) [^\n]*", str(error))
         if said is None:
             raise
         raise RunError(said.group().strip()) from None

@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError, whole
 from sde_jax.guidance.conjugate_gradients import Solved, solve
 from sde_jax.guidance.posterior import Corrected, Linearised, Values
 from sde_jax.typing import Array
+
+TRUSTED = 0.1
+"""The relative residual up to which moment matching's own linear system is used."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +60,24 @@ class PiGDM(_Gain):
 
     def correct(self, at: Linearised) -> Corrected:
         """Return the shifted estimate."""
+        weighted, unsolved = self._white(at)
+        return Corrected(at.x0 + at.shift * at.pull(at.backproject(weighted)), unsolved)
+
+    def _white(self, at: Linearised) -> Solved:
+        """Return V^-1 (y - A D) of C = r^2 I."""
         square = jnp.square(at.deviation)
         spread = square * self.data_variance / (square + self.data_variance)
-        weighted, unsolved = self._solve(at, lambda v: spread * v)
-        return Corrected(at.x0 + at.shift * at.pull(at.backproject(weighted)), unsolved)
+        return self._solve(at, lambda v: spread * v)
 
 
 @dataclass(frozen=True)
-class MomentMatching(_Gain):
+class MomentMatching(PiGDM):
     """C = (sigma^2 / alpha) J^T, the covariance of x0 given x_t by Tweedie's second formula: D + C A^T V^-1 (y - A D).
 
     Exact for Gaussian data (Boys et al. 2024, TMPD; Rozet et al. 2024, MMPS). A step of conjugate gradients takes a
-    backward evaluation of the denoiser; a few do for measurements of which few directions count.
+    backward evaluation of the denoiser; a few do for measurements of which few directions count. Where a network's J is
+    no covariance, as it is at high noise, which enlarges its errors by sigma^2 / alpha, the system has no solution to
+    be found: where more than `TRUSTED` of the residual is left, or r^T V^-1 r < 0, V is PiGDM's. It counts as unsolved.
     """
 
     iterations: int = 5
@@ -75,6 +86,9 @@ class MomentMatching(_Gain):
         """Return Kalman's update of the estimate."""
         spread = lambda v: at.shift * at.pull(v)  # noqa: E731
         weighted, unsolved = self._solve(at, spread)
+        square = sum((jnp.vdot(r, u) for r, u in zip(at.residuals, weighted, strict=True)), start=jnp.zeros(()))
+        unsolved = jnp.where(square < 0, 1.0, unsolved)
+        weighted = jax.tree.map(partial(jnp.where, unsolved < TRUSTED), weighted, self._white(at).value)
         return Corrected(at.x0 + spread(at.backproject(weighted)), unsolved)
 
 

@@ -1,5 +1,6 @@
 """The report of a run, one page that opens from a file without a server or a network, and its pictures."""
 
+from sde_jax.report.calibration import calibration_picture as calibration_picture
 from sde_jax.report.compared import Comparison as Comparison
 from sde_jax.report.compared import Run as Run
 from sde_jax.report.comparison import render_comparison as render_comparison
@@ -21,5 +22,6 @@ from sde_jax.report.measured import metric_against_steps as metric_against_steps
 from sde_jax.report.plots import loss_by_noise_level as loss_by_noise_level
 from sde_jax.report.plots import training_curve as training_curve
 from sde_jax.report.quality import quality_pictures as quality_pictures
+from sde_jax.report.restoration import restoration_picture as restoration_picture
 from sde_jax.report.scatter import marginals as marginals
 from sde_jax.report.scatter import scatter as scatter

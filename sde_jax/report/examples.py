@@ -1,6 +1,5 @@
 """Pictures of data that are no images: points in the plane, and columns of numbers."""
 
-import io
 import math
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ from PIL import Image
 
 from sde_jax.errors import InputError
 from sde_jax.report.diagram import LIGHT
+from sde_jax.report.raster import raster
 
 _PANEL = 260
 _MOST_POINTS = 5000
@@ -68,16 +68,13 @@ def histogram_picture(columns: ArrayLike, names: Sequence[str] = ()) -> Image.Im
 def _picture(panels: Sequence, size: int) -> Image.Image:
     columns = math.ceil(math.sqrt(len(panels)))
     rows = math.ceil(len(panels) / columns)
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams["text.parse_math"] = False
-        figure = Figure(figsize=(columns * size / 100, rows * size / 100), dpi=100, layout="constrained")
+
+    def draw(figure: Figure) -> None:
         grid = figure.subplots(rows, columns, squeeze=False)
-        for axes, draw in zip(grid.ravel(), panels, strict=False):
+        for axes, panel in zip(grid.ravel(), panels, strict=False):
             axes.tick_params(labelsize=8)
-            draw(axes)
+            panel(axes)
         for axes in grid.ravel()[len(panels) :]:
             axes.set_axis_off()
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-    return Image.open(buffer).convert("RGB")
+
+    return raster(draw, columns * size / 100, rows * size / 100)

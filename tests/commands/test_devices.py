@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from sde_jax.commands import sample, train
+from sde_jax.commands import restoration, sample, train
 from sde_jax.commands.settings import resolve
 from sde_jax.commands.workdir import Workdir
 from sde_jax.metrics import Gaussian, frechet_distance
@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 import jax
 from sde_jax import cli
-from sde_jax.commands import evaluate, sample, train
+from sde_jax.commands import evaluate, restoration, sample, train
 from sde_jax.commands.settings import resolve
 
 assert jax.device_count() == 8
@@ -29,6 +29,7 @@ folder, config, *overrides = sys.argv[1:]
 changes = dict(override.split("=") for override in overrides)
 assert train.run(resolve(config, changes), Path(folder)) == 0
 sample.run(Path(folder), "pc", 3, 1)
+restoration.restore.run(Path(folder), restoration.Request("superres", steps=4, num_samples=3), example=1)
 settings = {"evaluation.num_samples": 21, "evaluation.batch_size": 8, "evaluation.round_size": 8}
 request = evaluate.Request(("samples",), metrics=("frechet",), cache=Path(folder) / "cache", overrides=settings)
 evaluate.run(Path(folder), request)
@@ -47,6 +48,7 @@ def both(trained, tmp_path_factory, sde_jax_tiny):
     overrides.append("training.steps=14")
     assert train.run(resolve(config, dict(override.split("=") for override in overrides)), one) == 0
     sample.run(one, "pc", 3, 1)
+    restoration.restore.run(one, restoration.Request("superres", steps=4, num_samples=3), example=1)
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", PROGRAM, str(eight), config, *overrides, "training.mesh.fsdp=2"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=150, env=environment)
@@ -65,6 +67,12 @@ def test_samples_do_not_depend_on_the_number_of_devices(both):
     one, eight = (np.load(folder / "samples_pc.npz")["x"] for folder in both[:2])
     assert one.shape == eight.shape == (3, 8, 8, 1)
     np.testing.assert_allclose(one, eight, atol=1e-3)
+
+
+def test_posterior_samples_do_not_depend_on_the_number_of_devices(both):
+    one, eight = (np.load(folder / "restored_superres.npz") for folder in both[:2])
+    np.testing.assert_allclose(one["measurement"], eight["measurement"], atol=1e-5)
+    np.testing.assert_allclose(one["members"], eight["members"], atol=1e-2)
 
 
 def test_a_distance_merged_over_eight_devices_and_uneven_batches_is_that_of_a_single_pass(both):

@@ -149,6 +149,17 @@ def test_another_source_never_makes_the_posterior_wider():
     assert np.linalg.eigvalsh(spread[0] - spread[1]).min() > -1e-6
 
 
+@pytest.mark.parametrize("jacobian", [-np.eye(4), np.diag([1.0, -2.0, 1.5, -0.5]) + 3 * np.tri(4, k=-1)])
+def test_moment_matching_is_pigdm_where_the_jacobian_is_no_covariance(jacobian):
+    sde, method = sj.VP(), MomentMatching(data_variance=0.7)
+    wrong = lambda x, t: jnp.asarray(0.3 * jacobian) @ x  # noqa: E731
+    problem = Problem(sde, wrong, two_sources())
+    at = linearised(problem, jnp.asarray(X), 0.9)
+    corrected = method.correct(at)
+    assert corrected.unsolved >= 0.1
+    assert np.allclose(corrected.x0, PiGDM(data_variance=0.7).correct(at).x0, atol=1e-4)
+
+
 def test_conjugate_gradients_that_do_not_converge_are_told():
     sde = sj.VP()
     prior = exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
