@@ -8,9 +8,10 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from PIL import Image
 
 from sde_jax.commands.evaluate import results
-from sde_jax.commands.pictures import as_bytes
+from sde_jax.commands.pictures import as_bytes, pixels
 from sde_jax.commands.workdir import Workdir
 from sde_jax.data import in_order
 from sde_jax.errors import InputError
@@ -139,6 +140,14 @@ class Outcome:
                 samples = as_bytes(arrays["samples"][: len(nearest)], self.record)
                 return samples, nearest, arrays["neighbour_distance"]
         return None
+
+    @property
+    def restorations(self) -> dict[str, np.ndarray]:
+        """The pictures that `restore` and `calibrate` left in the directory, by what they are of."""
+        found = [
+            path for kind in ("restored", "calibration") for path in sorted(self.workdir.path.glob(f"{kind}_*.png"))
+        ]
+        return {path.stem.replace("_", ", "): pixels(Image.open(path)) for path in found}
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -15,3 +15,9 @@ def picture(record: Record, examples: np.ndarray) -> Image.Image | None:
 def as_bytes(levels: np.ndarray, record: Record) -> np.ndarray:
     """Return the grey levels of images as 0 ... 255, uint8, for the eye."""
     return np.round(levels.astype(np.float32) * (255 / ((record.levels or 256) - 1))).astype(np.uint8)
+
+
+def pixels(picture: Image.Image) -> np.ndarray:
+    """Return a picture as uint8 [height, width, channels]."""
+    values = np.asarray(picture)
+    return values[..., None] if values.ndim == 2 else values

@@ -6,7 +6,7 @@ from jax.sharding import Mesh
 from PIL import Image
 
 from sde_jax import nn, processes
-from sde_jax.commands.pictures import picture
+from sde_jax.commands.pictures import picture, pixels
 from sde_jax.commands.workdir import Workdir, failures_reported
 from sde_jax.errors import RunError
 from sde_jax.model import Model, Record
@@ -64,12 +64,6 @@ class Previews:
         with failures_reported():
             examples = np.asarray(self._compiled(state.averages, self._keys))
         return picture(self._record, examples[: self._settings.count])
-
-
-def pixels(picture: Image.Image) -> np.ndarray:
-    """Return a picture as uint8 [height, width, channels]."""
-    values = np.asarray(picture)
-    return values[..., None] if values.ndim == 2 else values
 
 
 def last_previews(workdir: Workdir, count: int) -> dict[int, np.ndarray]:

@@ -59,6 +59,7 @@ def contents(outcome: Outcome) -> Report:
         time=progress.times(outcome.account),
         progress=progress.progress(outcome.rows, outcome.history, outcome.account),
         previews={f"step {step:,}": picture for step, picture in last_previews(workdir, PREVIEWS).items()},
+        restorations=outcome.restorations,
         noise_levels=(likelihood["log_snr"], likelihood["noise_level_loss"]) if likelihood else None,
         grids={f"sampler {name}": images for name, images in outcome.grids.items()},
         points={f"sampler {name}": pair for name, pair in outcome.points.items()},

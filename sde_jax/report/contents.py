@@ -19,6 +19,7 @@ class Report:
     time: name -> seconds of each part of the run's time.
     progress: name -> number or words about how the training went.
     previews: caption -> picture, uint8 [h, w, c], c = 1 or 3, in the order in which they were made.
+    restorations: caption -> picture, as `previews`, of a measurement and what it may have been, or of calibration.
     noise_levels: (log_snr [n], loss [n]); log_snr is ln(alpha^2 / sigma^2).
     grids: caption -> uint8 [n, h, w, c], c = 1 or 3.
     points: caption -> (samples [n, d], held-out examples [m, d] or None) of data that are vectors of real numbers.
@@ -44,6 +45,7 @@ class Report:
     time: Mapping[str, float] = field(default_factory=dict)
     progress: Mapping[str, object] = field(default_factory=dict)
     previews: Mapping[str, ArrayLike] = field(default_factory=dict)
+    restorations: Mapping[str, ArrayLike] = field(default_factory=dict)
     noise_levels: tuple[ArrayLike, ArrayLike] | None = None
     grids: Mapping[str, ArrayLike] = field(default_factory=dict)
     points: Mapping[str, tuple[ArrayLike, ArrayLike | None]] = field(default_factory=dict)

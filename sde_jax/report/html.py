@@ -10,7 +10,7 @@ from sde_jax.report.diagram_sections import (
 )
 from sde_jax.report.document import document
 from sde_jax.report.evaluation_sections import evaluation_blocks
-from sde_jax.report.image_sections import grid_figures, preview_figures, trajectory_frames
+from sde_jax.report.image_sections import grid_figures, preview_figures, restoration_figures, trajectory_frames
 from sde_jax.report.neighbours import neighbour_figures
 from sde_jax.report.point_sections import point_figures
 from sde_jax.report.progress import time_rows
@@ -34,6 +34,7 @@ def render(report: Report) -> str:
         time=time_rows(report.time),
         progress=setting_rows("progress", report.progress),
         previews=preview_figures(report.previews),
+        restorations=restoration_figures(report.restorations),
         noise_levels=noise_level_diagram(report.noise_levels),
         points=point_figures(report.points, report.columns),
         evaluations=evaluation_blocks(report.evaluations),

@@ -69,12 +69,21 @@ def _time_texts(times: np.ndarray) -> list[str]:
 
 def preview_figures(previews: Mapping[str, ArrayLike]) -> list[dict[str, object]]:
     """A figure for each caption with its picture, uint8 [h, w, c]; raises InputError where one is no such array."""
+    return _figures(previews, _PREVIEW_PIXELS, "Samples while it trained")
+
+
+def restoration_figures(restorations: Mapping[str, ArrayLike]) -> list[dict[str, object]]:
+    """As `preview_figures`, of pictures that have words in them and are drawn twice as large as they are shown."""
+    return _figures(restorations, _GRID_PIXELS, "What was measured and what it may have been")
+
+
+def _figures(pictures: Mapping[str, ArrayLike], pixels: int, what: str) -> list[dict[str, object]]:
     return [
         {
             "caption": caption,
             "source": png(fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)),
-            "width": min(_PREVIEW_PIXELS, picture.shape[1]),
-            "alt": f"Samples while it trained, {caption}",
+            "width": min(pixels, picture.shape[1]),
+            "alt": f"{what}, {caption}",
         }
-        for caption, picture in preview_pictures(previews)
+        for caption, picture in preview_pictures(pictures)
     ]

@@ -87,6 +87,7 @@ def report():
         time={"steps": 54321.0, f"data {HOSTILE}": 1234.5, "compile": 61.0, "nothing": 0.0},
         progress={"goodput": 0.97, f"starts {HOSTILE}": 3},
         previews={f"step {n}00 {HOSTILE}": rng.integers(0, 256, (60, 60, 3), dtype=np.uint8) for n in (1, 2, 3)},
+        restorations={f"restored {HOSTILE}": rng.integers(0, 256, (40, 80, 3), dtype=np.uint8)},
         noise_levels=(log_snr, np.exp(-(log_snr**2) / 20)),
         grids={
             f"Samples {HOSTILE}": rng.integers(0, 256, (16, 8, 8, 1), dtype=np.uint8),

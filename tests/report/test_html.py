@@ -55,7 +55,7 @@ def test_the_page_refers_to_nothing_outside_itself(page, document):
 
 def test_every_image_of_the_page_can_be_read(document):
     sources = [image["src"] for image in document.all("img")] + [source["srcset"] for source in document.all("source")]
-    assert len(sources) == 2 + 12 + 3 + 3 + 4 * 8
+    assert len(sources) == 2 + 12 + 3 + 3 + 1 + 4 * 8
     for source in sources:
         kind, content = source.removeprefix("data:").split(";base64,")
         content = base64.b64decode(content, validate=True)
@@ -122,6 +122,7 @@ def test_there_is_a_section_only_where_there_is_data(document):
         "noise-levels",
         "likelihood",
         "evaluation",
+        "restorations",
         "neighbours",
         "configuration",
         "environment",
@@ -205,6 +206,7 @@ FRAMES = np.zeros((3, 4, 8, 8, 1), np.uint8)
         ({"progress": {"goodput": float("nan")}}, "progress.goodput"),
         ({"previews": {"step 1": np.zeros((2, 2), np.uint8)}}, "step 1"),
         ({"previews": {"step 1": np.zeros((2, 2, 3))}}, "step 1"),
+        ({"restorations": {"inpaint": np.zeros((2, 2, 3))}}, "inpaint"),
         ({"level_losses": ([1, 2], [0, 1, 2], [[1.0, 1.0]])}, "losses"),
         ({"noise_levels": ([0.0], [float("nan")])}, "loss"),
         ({"noise_levels": np.zeros((2, 3))}, "noise_levels"),
