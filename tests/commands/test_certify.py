@@ -13,6 +13,7 @@ ELSEWHERE = {
     "Restart",  # not in the steps of the grid
     "DDPMAncestral",  # rows of a table, not steps of a grid; compared with the official code
     "SMLDAncestral",
+    "DDRM",  # to no posterior
 }
 
 

@@ -61,6 +61,7 @@ def test_a_network_that_hears_labels_draws_every_class_in_turn(always_told, tmp_
     assert np.load(tmp_path / "x.npz")["labels"].tolist() == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_weight_of_one_draws_what_the_label_alone_does_and_others_do_not(told, tmp_path):
     for stem, asked in (
         ("label", Guiding((3,))),
@@ -84,6 +85,7 @@ def test_nothing_is_compiled_anew_for_another_label_weight_or_interval(told):
     assert draw._cache_size() == 1
 
 
+@pytest.mark.slow
 def test_a_classifier_guides_a_network_without_classes(trained, classifier, tmp_path, sde_jax):
     flags = ["--num_samples=2", "--label=3", "--classifier", classifier, "--guidance=2"]
     sde_jax("sample", "--workdir", trained, *flags, "--output", tmp_path / "x").done()

@@ -24,6 +24,7 @@ def scored(model, count: int, batch_size: int) -> likelihood.Scores:
     return likelihood.score(changed, source, count, 3, likelihood.by_flow(changed, experiment.likelihood.tolerance))
 
 
+@pytest.mark.slow
 def test_an_images_score_depends_neither_on_the_batch_nor_on_how_many_are_scored(model):
     whole, split = scored(model, 4, 16), scored(model, 3, 2)
     assert whole.bits.shape == (4,)

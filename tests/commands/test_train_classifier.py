@@ -19,6 +19,7 @@ def test_digits_are_told_apart_through_noise_and_the_numbers_are_reported(sde_ja
     assert [path.name for path in tmp_path.iterdir()] == ["classifier"]
 
 
+@pytest.mark.slow
 def test_a_runs_classifier_is_that_of_its_config(sde_jax, trained, tmp_path):
     digests = []
     for given in ([sde_jax.tiny[0]], ["--workdir", trained]):

@@ -37,6 +37,7 @@ def stopped(sde_jax, command, run: Path, number: signal.Signals, after: int):
     return pytest.fail(f"{after} samples were not measured: {process.communicate()}")
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_was_killed_and_stopped_goes_on_to_the_same_bits(run, tmp_path, sde_jax):
     command, copy = [*COMMAND, "--cache", tmp_path / "cache"], shutil.copytree(run, tmp_path / "copy")
     killed = stopped(sde_jax, command, run, signal.SIGKILL, after=0)

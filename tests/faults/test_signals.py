@@ -34,6 +34,7 @@ def told(sde_jax, processes, when: Callable[[], bool]) -> list:
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_signal_while_the_step_is_compiled_saves_the_first_steps(tmp_path, sde_jax, state_of):
     slow_to_compile = ["--config.network.depth=12", "--config.training.log_every=1"]
     run = sde_jax.start(
@@ -48,6 +49,7 @@ def test_a_signal_while_the_step_is_compiled_saves_the_first_steps(tmp_path, sde
     assert read_history(tmp_path)[-1]["share_compile"] > read_history(tmp_path)[-1]["share_step"]
 
 
+@pytest.mark.slow
 def test_a_signal_while_a_preview_is_drawn_saves_the_step_it_is_of_or_one_soon_after(tmp_path, sde_jax, state_of):
     often = ["--config.training.steps=10000", "--config.training.log_every=3", "--config.training.preview.every=3"]
     long = ["--config.training.preview.sampler=pc", "--config.samplers.pc.steps=5000"]

@@ -101,6 +101,7 @@ def images(folder: Path, count: int) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_two_processes_that_were_started_differently_are_told_apart_before_anything_is_written(tmp_path, sde_jax, pair):
     images(tmp_path / "a" / "data", 24), images(tmp_path / "b" / "data", 20)
     data = ["--config.data=Images", "--config.data.path=data", "--config.data.held_out_per_class=4"]

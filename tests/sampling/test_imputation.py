@@ -36,6 +36,7 @@ def test_the_known_part_has_its_own_marginal_at_the_time_reached(sde, solver):
     np.testing.assert_allclose(covariance[0], [sde.variance(0.4), 0.0], atol=1e-9)
 
 
+@pytest.mark.slow
 def test_correctors_draw_the_unknown_part_given_the_known_one():
     sde, t = sj.VP(), 0.3
     corrector = sj.Langevin(snr=0.2, steps=60)

@@ -34,6 +34,7 @@ def test_the_route_goes_back_from_times_that_are_a_jump_apart():
     np.testing.assert_array_equal(by_two, list(itertools.pairwise(visited)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "jump"), [(sj.Ancestral(), 1), (sj.DPMSolverMultistep(order=2), 3)])
 def test_rounds_bring_known_and_unknown_together(solver, jump):
     # the mean of the unknown part given the known one

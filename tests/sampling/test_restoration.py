@@ -51,6 +51,7 @@ def test_the_data_and_the_noise_form_of_the_first_order_step_are_one():
     np.testing.assert_allclose(ours, data_form, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_mixture_about_each_mean_comes_out_in_its_proportions():
     def mixture(sde, mean):
         return sj.exact.MixtureDenoiser(sde, np.array([0.3, 0.7]), jnp.stack([mean - 1, mean + 1]), jnp.full(2, 0.02))
