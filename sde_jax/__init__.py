@@ -1,5 +1,8 @@
 """sde_jax: score-based generative modelling through stochastic differential equations."""
 
+from sde_jax import ensembles as ensembles
+from sde_jax import guidance as guidance
+from sde_jax import measurement as measurement
 from sde_jax import ode as ode
 from sde_jax import particles as particles
 from sde_jax import sampling as sampling

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from sde_jax.guidance.shift import as_estimate
 from sde_jax.measurement import Measurement, Measurements, sources
 from sde_jax.prediction import check_denoiser
 from sde_jax.sde import GaussianPath, require_falling
@@ -112,7 +113,6 @@ def linearised(problem: Problem, x: Array, t: Time) -> Linearised:
     transposed = jax.linear_transpose(measure, x0)
     residuals = tuple(part.kept(jnp.asarray(part.value)) - y for part, y in zip(parts, predicted, strict=True))
     alpha, sigma = sde.alpha(t), sde.sigma(t)
-    seen = alpha > 0
     return Linearised(
         problem,
         x0,
@@ -120,7 +120,7 @@ def linearised(problem: Problem, x: Array, t: Time) -> Linearised:
         measure,
         lambda y: transposed(y)[0],
         lambda v: pull(v)[0],
-        jnp.where(seen, sigma**2 / jnp.where(seen, alpha, 1), 0),
+        as_estimate(sde, jnp.ones(()), t),
         sigma / jnp.maximum(alpha, 1e-4 * sigma),
     )
 
