@@ -89,7 +89,7 @@ class CommandLine:
             cwd=cwd,
         )
 
-    def finish(self, process: subprocess.Popen, timeout: float = 120) -> Outcome:
+    def finish(self, process: subprocess.Popen, timeout: float = 300) -> Outcome:
         """Wait for a process of `start`; end it where it takes longer."""
         try:
             out, err = process.communicate(timeout=timeout)
