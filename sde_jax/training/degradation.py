@@ -1,4 +1,4 @@
-"""What a network learns to restore: clean examples made worse, at random, as they are read."""
+"""What a network learns to restore: clean examples made worse at random, in the step that learns from them."""
 
 from dataclasses import dataclass
 from typing import Protocol
