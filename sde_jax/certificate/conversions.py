@@ -80,7 +80,7 @@ def _score(sde: GaussianPath) -> float:
         exact = MixtureDenoiser(sde, *MIXTURE)
         gradient = denoiser_of(jax.grad(exact.log_prob), sde)
         error = _difference(sde, denoiser_of(score_of(exact, sde), sde), exact)
-        return max(error, _difference(sde, gradient, exact))
+        return float(np.maximum(error, _difference(sde, gradient, exact)))  # max() would pass over NaN
 
 
 def _resampled(sde: GaussianPath) -> float:

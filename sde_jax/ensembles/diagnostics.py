@@ -3,7 +3,8 @@
 An ensemble is calibrated where the truth and its m members are exchangeable: the truth's rank among them is then
 uniform over 0 .. m. Everything here is a function of `truth` [n, *shape] and `members` [n, m, *shape] of n examples,
 exact for a calibrated ensemble at any m. `where`, a truth value that broadcasts against `truth`, says which entries
-count; the entries of an example depend on each other, so standard errors are over examples.
+count; the entries of an example depend on each other, so standard errors are over examples. An entry that counts must
+be finite, of the truth and of every member: all raise `InputError`, saying how many are not.
 """
 
 from itertools import pairwise
@@ -13,7 +14,8 @@ import numpy as np
 from jaxtyping import ArrayLike, Bool, Float
 from scipy.special import chdtrc
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, whole
+from sde_jax.metrics import require_finite
 
 
 class Estimate(NamedTuple):
@@ -59,8 +61,11 @@ def rank_histogram(
     """Return how many of an example's entries have ranks in each of so many equal parts of 0 .. m, [n, bins].
 
     (Hamill 2001.) A slope is a bias, a U an ensemble that is too narrow, a hump one too wide. A rank that a part's end
-    cuts through counts in both, ties are spread evenly; a row's sum is the number of entries that count.
+    cuts through counts in both, ties are spread evenly; a row's sum is the number of entries that count. Raises
+    `InputError` unless bins >= 1.
     """
+    if not whole(bins, 1):
+        raise InputError(f"bins = {bins}: expected a whole number, 1 or more")
     first, last, counted = _ranks(truth, members, where)
     edges = np.linspace(0, 1, bins + 1)
     parts = [_total(_share_within(first, last, *ends), counted) for ends in pairwise(edges)]
@@ -72,9 +77,12 @@ def uniformity(histogram: Float[ArrayLike, "n b"]) -> Uniformity:
 
     chi^2 = (b - 1) sum_i (p_i - 1/b)^2 / sum_i var(p_i), with var(p_i) over examples: Pearson's statistic where each
     has one rank, and corrected for how much the ranks of one example depend on each other otherwise (Rao & Scott 1981,
-    first order). NaN of a single example.
+    first order). NaN of a single example. Raises `InputError` for a histogram that counts nothing, or is not finite.
     """
     rows = np.asarray(histogram, np.float64)
+    require_finite(histogram=rows)
+    if rows.ndim != 2 or np.any(rows < 0) or not rows.sum() > 0:
+        raise InputError(f"a histogram of shape {rows.shape}: expected counts [n, b], 0 or more, not all of them 0")
     n, bins = rows.shape
     if n < 2:
         return Uniformity(np.nan, bins - 1, np.nan)
@@ -88,16 +96,19 @@ def uniformity(histogram: Float[ArrayLike, "n b"]) -> Uniformity:
 def spread_skill(truth: ArrayLike, members: ArrayLike, where: ArrayLike = True) -> SpreadSkill:
     """Return spread and skill, and sqrt((m + 1) / m) spread / skill: 1 where calibrated, less where too narrow.
 
-    (Fortin et al. 2014, eq. 15.) Raises `InputError` for a single member, and for shapes that do not fit.
+    (Fortin et al. 2014, eq. 15.) Raises `InputError` for a single member, for shapes that do not fit, and where the
+    members' mean is the truth itself, so that there is no error to compare with.
     """
     truth, members, counted = _checked(truth, members, where)
     m = _several(members)
     error = _total((truth - members.mean(1)) ** 2, counted)
     variance = _total(members.var(1, ddof=1), counted)
+    if not error.sum() > 0:
+        raise InputError("the members' mean equals the truth wherever it counts: expected an error to compare with")
     square = _estimate(variance, error)
     ratio = np.sqrt((m + 1) / m * square.value)
     entries = _total(1, counted).sum()
-    error_of_ratio = 0.5 * ratio * square.standard_error / square.value
+    error_of_ratio = 0.5 * ratio * square.standard_error / square.value if square.value > 0 else 0.0
     spread, skill = (float(np.sqrt(a.sum() / entries)) for a in (variance, error))
     return SpreadSkill(spread, skill, Estimate(float(ratio), float(error_of_ratio)))
 
@@ -123,6 +134,7 @@ def _checked(truth: ArrayLike, members: ArrayLike, where: ArrayLike) -> tuple[np
     counted = np.broadcast_to(np.asarray(where, bool), truth.shape)
     if not counted.any():
         raise InputError("no entry counts: expected some where `where` is true")
+    require_finite(truth=truth[counted], members=np.moveaxis(members, 1, -1)[counted])
     return truth, members, counted
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from sde_jax.errors import InputError, whole
 from sde_jax.likelihood.divergence import Divergence, Exact, linear
 from sde_jax.likelihood.probes import Rademacher
+from sde_jax.ode import finite
 from sde_jax.prediction import score_of
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -27,6 +28,7 @@ def fokker_planck_residual(
 
     0 wherever s is the score of the process; div drift does not depend on x. `divergence`, by default `Exact()`, is
     of s: with a random one R is unbiased. `key` draws its probes. At small t the terms grow like sigma^-3 and cancel.
+    Raises, when it is computed, where it is not finite.
     """
     divergence = Exact() if divergence is None else divergence
     t = jnp.asarray(t, jnp.result_type(t, float))
@@ -39,7 +41,7 @@ def fokker_planck_residual(
         return 0.5 * g2 * spread - jnp.sum(sde.drift(x, t) * s)
 
     change = jax.jvp(lambda t: score(x, t), (t,), (jnp.ones_like(t),))[1]
-    return change - jax.grad(growth)(x)
+    return finite(change - jax.grad(growth)(x), "the Fokker-Planck residual is NaN or infinite: look at t, x and s")
 
 
 def jacobian_asymmetry(
@@ -49,7 +51,8 @@ def jacobian_asymmetry(
 
     0 where the denoiser's score is a gradient, sqrt(2) where J and J^T are unrelated. Squares of the norms are means of
     |J e - J^T e|^2 and |J e|^2 over random signs e, one product with J and J^T each; with as many probes as numbers
-    in x the unit vectors take their place, and the norms are exact. Raises `InputError` unless probes >= 1.
+    in x the unit vectors take their place, and the norms are exact. 0 where J is 0. Raises `InputError` unless
+    probes >= 1, and, when it is computed, where J is not finite.
     """
     if not whole(probes, 1):
         raise InputError(f"jacobian_asymmetry: probes = {probes}: expected at least one")
@@ -58,4 +61,5 @@ def jacobian_asymmetry(
     backward = jax.vjp(lambda x: denoise(x, t), x)[1]
     there = forward(drawn.astype(x.dtype))
     back = jax.vmap(lambda e: backward(e)[0])(drawn.astype(x.dtype))
-    return jnp.sqrt(jnp.sum((there - back) ** 2) / jnp.sum(there**2))
+    size = finite(jnp.sum(there**2), "the denoiser's Jacobian holds NaN or infinity: look at x and t")
+    return jnp.sqrt(jnp.sum((there - back) ** 2) / jnp.where(size > 0, size, 1.0))

@@ -26,6 +26,7 @@ from sde_jax.metrics.moments import read_gaussian as read_gaussian
 from sde_jax.metrics.moments import write_gaussian as write_gaussian
 from sde_jax.metrics.outputs import Outputs as Outputs
 from sde_jax.metrics.outputs import checked as checked
+from sde_jax.metrics.outputs import require_finite as require_finite
 from sde_jax.metrics.precision_recall import DensityCoverage as DensityCoverage
 from sde_jax.metrics.precision_recall import PrecisionRecall as PrecisionRecall
 from sde_jax.metrics.samples import Samples as Samples

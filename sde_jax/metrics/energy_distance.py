@@ -7,15 +7,16 @@ import numpy as np
 from sde_jax.metrics.distances import squared_distances
 from sde_jax.metrics.metric import Result
 from sde_jax.metrics.parts import folds, mean_of
-from sde_jax.metrics.samples import KeptSamples, Samples, compared, left_out
+from sde_jax.metrics.samples import KeptSamples, Samples, check_sets, compared, left_out
 
 
 def energy(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Return two estimates of 2 E|X - Y| - E|X - X'| - E|Y - Y'| from x [n, d] and y [m, d].
 
     (Szekely & Rizzo 2013.) The first is unbiased: pairs of one set are of different rows. The second takes a row with
-    itself for a pair as well, and is never negative.
+    itself for a pair as well, and is never negative. Raises `InputError` as `check_sets` does.
     """
+    check_sets(x, y)
     n, m = len(x), len(y)
     between, own_x, own_y = _total(x, y, own=False), _total(x, x, own=True), _total(y, y, own=True)
     unbiased = 2 * between / (n * m) - own_x / (n * (n - 1)) - own_y / (m * (m - 1))
@@ -36,7 +37,8 @@ class Energy(KeptSamples):
     """The squared energy distance, unbiased (`energy`): 0 for samples of the data's distribution, on average.
 
     `distance` among the details is the square root of the estimate that is never negative. The standard error is that
-    of the mean over ten folds of both sets, too large rather than too small.
+    of the mean over ten folds of both sets. Its mean square is at least the variance of the estimate, which is that
+    mean averaged over all ways to make the folds (Rao and Blackwell).
     """
 
     def result(self, generated: Samples, reference: Samples | None) -> Result:

@@ -8,7 +8,7 @@ import numpy as np
 from sde_jax.errors import InputError, whole
 from sde_jax.metrics.metric import Result
 from sde_jax.metrics.moments import Gaussian, Moments, gaussian, merged, moments, no_moments
-from sde_jax.metrics.outputs import Outputs, checked
+from sde_jax.metrics.outputs import Outputs, checked, require_finite
 from sde_jax.metrics.parts import mean_of
 
 
@@ -16,9 +16,9 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     """Return |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)) (Dowson & Landau 1982; Heusel et al. 2017, eq. 6).
 
     The squared 2-Wasserstein distance of the Gaussians. Covariances may be singular. Raises `InputError` for Gaussians
-    of different dimension.
+    of different dimension, NaN and infinities.
     """
-    return _distance(a, b, _root(b.covariance))
+    return _distance(_finite(a), _finite(b), _root(b.covariance))
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Frechet:
         """Return the distance; the reference may be a file's mean and covariance (`read_gaussian`)."""
         if reference is None:
             raise InputError(f"{self} compares with a reference; none was given")
-        data = reference if isinstance(reference, Gaussian) else gaussian(merged(*reference))
+        data = _finite(reference) if isinstance(reference, Gaussian) else gaussian(merged(*reference))
         model, root = gaussian(merged(*generated)), _root(data.covariance)
         value = _distance(model, data, root)
         details, error = self._extrapolated(generated, data, root, value)
@@ -96,6 +96,11 @@ def _line(rates: np.ndarray, values: np.ndarray) -> dict[str, float]:
     left = weights * (values - infinity - slope * rates)
     error = {"frechet_infinity_fit_error": float(np.sqrt(np.sum(left**2) / (len(rates) - 2)))} if len(rates) > 2 else {}
     return {"frechet_infinity": float(infinity), **error}
+
+
+def _finite(values: Gaussian) -> Gaussian:
+    require_finite(mean=values.mean, covariance=values.covariance)
+    return values
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from sde_jax.errors import InputError, whole
 from sde_jax.metrics.distances import ROWS
 from sde_jax.metrics.metric import Result
 from sde_jax.metrics.parts import mean_of
-from sde_jax.metrics.samples import KeptSamples, Samples, compared, left_out
+from sde_jax.metrics.samples import KeptSamples, Samples, check_sets, compared, left_out
 
 _CHEAP = 10**11
 """Multiplications that take seconds."""
@@ -21,8 +21,10 @@ def kernel_distance(x: np.ndarray, y: np.ndarray) -> float:
 
         sum_{i != j} k(x_i, x_j) / (n (n - 1)) + sum_{i != j} k(y_i, y_j) / (m (m - 1)) - 2 sum_ij k(x_i, y_j) / (n m)
 
-    for x [n, d] and y [m, d]; 0 on average for samples of one distribution, so that it may be negative.
+    for x [n, d] and y [m, d]; 0 on average for samples of one distribution, so that it may be negative. Raises
+    `InputError` as `check_sets` does.
     """
+    check_sets(x, y)
     n, m = len(x), len(y)
     x, y = x.astype(np.float64), y.astype(np.float64)
     own_x, own_y = (_total(z, z) - np.sum(_kernel(np.sum(z**2, 1), z.shape[1])) for z in (x, y))

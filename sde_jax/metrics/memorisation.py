@@ -8,6 +8,7 @@ import numpy as np
 from sde_jax.errors import InputError
 from sde_jax.metrics.distances import nearest
 from sde_jax.metrics.metric import Result
+from sde_jax.metrics.outputs import require_finite
 from sde_jax.metrics.parts import mean_of
 from sde_jax.metrics.samples import KeptSamples, Samples, compared, left_out
 
@@ -73,13 +74,12 @@ def data_copying(generated: np.ndarray, held_out: np.ndarray) -> float:
 
     the test of Meehan, Chaudhuri & Dasgupta 2020 (one cell): about N(0, 1) where generated examples are as far
     from the training data as held-out ones, far below -3 where they are copies, far above 3 where they do not fit.
-    `Memorisation.nearest` gives the distances. Raises `InputError` for no distances, or such as are no numbers.
+    `Memorisation.nearest` gives the distances. Raises `InputError` for no distances, NaN and infinities.
     """
     x, y = np.asarray(generated, np.float64), np.asarray(held_out, np.float64)
-    if x.ndim != 1 or y.ndim != 1 or not x.size or not y.size or not np.isfinite([*x, *y]).all():
-        raise InputError(
-            f"distances of shapes {x.shape} and {y.shape}; expected finite numbers [n] and [m], one or more"
-        )
+    if x.ndim != 1 or y.ndim != 1 or not x.size or not y.size:
+        raise InputError(f"distances of shapes {x.shape} and {y.shape}; expected [n] and [m], one or more")
+    require_finite(generated=x, held_out=y)
     n, m, y = len(x), len(y), np.sort(y)
     above = (np.searchsorted(y, x, "left") + np.searchsorted(y, x, "right")).sum() / 2
     return float((above - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12))

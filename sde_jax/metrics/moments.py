@@ -9,6 +9,7 @@ import numpy as np
 
 from sde_jax.archives import opened_npz
 from sde_jax.errors import InputError
+from sde_jax.metrics.outputs import require_finite
 
 
 class Moments(NamedTuple):
@@ -71,9 +72,13 @@ def _merged(a: Moments, b: Moments) -> Moments:
 
 
 def gaussian(part: Moments) -> Gaussian:
-    """Return mean and unbiased covariance, scatter / (n - 1). Raises `InputError` for fewer than two examples."""
+    """Return mean and unbiased covariance, scatter / (n - 1).
+
+    Raises `InputError` for fewer than two examples, NaN and infinities.
+    """
     if part.examples < 2:
         raise InputError(f"{part.examples} examples have no covariance; expected two or more")
+    require_finite(mean=part.mean, scatter=part.scatter)
     return Gaussian(part.mean, part.scatter / (part.examples - 1), int(part.examples))
 
 

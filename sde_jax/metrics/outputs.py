@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import ArrayLike
 
 from sde_jax.errors import InputError
 
@@ -41,3 +42,15 @@ def checked(outputs: Outputs) -> Outputs:
                 " numbers: look at the samples and at the feature extractor"
             )
     return Outputs(features, logits, index.astype(np.int64))
+
+
+def require_finite(**values: ArrayLike) -> None:
+    """Raise `InputError`, naming the first array that holds NaN or infinity and how many of its numbers are that."""
+    for name, value in values.items():
+        array = np.asarray(value)
+        broken = array.size - np.count_nonzero(np.isfinite(array))
+        if broken:
+            raise InputError(
+                f"{name}: {broken} of {array.size} numbers are NaN or infinite: expected finite numbers; leave those "
+                "examples out, or find out where they come from"
+            )

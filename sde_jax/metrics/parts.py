@@ -38,6 +38,15 @@ def interval(value: float, error: float, freedom: int) -> tuple[float, float]:
     return value - reach, value + reach
 
 
+def jackknife_error(values: np.ndarray) -> float | None:
+    """Return an estimate's standard error, sqrt((g - 1)/g sum_i (v_i - mean v)^2); None for fewer than two parts.
+
+    v_i is the estimate from all examples but those of part i of g (Efron & Stein 1981).
+    """
+    g = len(values)
+    return float(np.sqrt((g - 1) * np.var(values))) if g > 1 else None
+
+
 def folds(x: np.ndarray, y: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return x and y cut into `count` pairs of rows i mod `count`; fewer where a fold would have less than two rows."""
     count = min(count, len(x) // 2, len(y) // 2)

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from sde_jax.errors import InputError, whole
-from sde_jax.metrics.outputs import Outputs, checked
+from sde_jax.metrics.outputs import Outputs, checked, require_finite
 
 
 class Samples(NamedTuple):
@@ -70,19 +70,26 @@ class KeptSamples:
 def compared(generated: Samples, reference: Samples | None, least: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Return the features of both, [n, d] and [m, d] float32.
 
-    Raises `InputError` where there is no reference, fewer than `least` examples of either, or d differs.
+    Raises `InputError` where there is no reference, and as `check_sets` does.
     """
     if reference is None:
         raise InputError("this metric compares with a reference; none was given")
-    x, y = generated.features, reference.features
-    if min(len(x), len(y)) < least:
-        raise InputError(f"{len(x)} generated and {len(y)} reference examples; expected {least} or more of each")
-    if x.shape[1] != y.shape[1]:
+    check_sets(generated.features, reference.features, least)
+    return generated.features, reference.features
+
+
+def check_sets(generated: np.ndarray, reference: np.ndarray, least: int = 2) -> None:
+    """Raise `InputError` for fewer than `least` rows of either, rows of different length, NaN and infinities."""
+    if min(len(generated), len(reference)) < least:
         raise InputError(
-            f"generated examples have {x.shape[1]} features, the reference {y.shape[1]}; expected those of one"
-            " extractor"
+            f"{len(generated)} generated and {len(reference)} reference examples; expected {least} or more of each"
         )
-    return x, y
+    if generated.shape[1:] != reference.shape[1:]:
+        sizes = (" x ".join(map(str, x.shape[1:])) or "1" for x in (generated, reference))
+        raise InputError(
+            "generated examples have {} features, the reference {}; expected those of one extractor".format(*sizes)
+        )
+    require_finite(generated=generated, reference=reference)
 
 
 def left_out(**states: Samples | None) -> tuple[str, ...]:

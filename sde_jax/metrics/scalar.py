@@ -5,6 +5,7 @@ import numpy as np
 from sde_jax.errors import InputError
 from sde_jax.metrics.metric import Result
 from sde_jax.metrics.moments import Moments, gaussian
+from sde_jax.metrics.outputs import require_finite
 from sde_jax.metrics.parts import interval
 
 
@@ -17,10 +18,9 @@ def mean_over_examples(numbers: Moments) -> Result:
     examples, or numbers that are not finite.
     """
     n, passes = int(numbers.examples), numbers.mean.size
-    if not n or not passes or not np.isfinite(numbers.mean).all():
-        raise InputError(
-            f"{n} examples of {passes} passes, means {numbers.mean}; expected finite numbers of one or more"
-        )
+    if not n or not passes:
+        raise InputError(f"{n} examples of {passes} passes; expected one or more of both")
+    require_finite(means=numbers.mean, scatter=numbers.scatter)
     value, details = float(numbers.mean.mean()), {"passes": float(passes)}
     if n < 2:
         return Result(value, samples=n, details=details)

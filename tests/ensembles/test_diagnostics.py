@@ -136,3 +136,37 @@ def test_entries_that_do_not_count_change_nothing():
 def test_what_does_not_fit_is_refused_in_a_line(call, what):
     with pytest.raises(InputError, match=what):
         call()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_counts_and_is_not_finite_is_refused_and_counted(value):
+    truth, members = gaussians(n=5)
+    for wrong, what in (
+        ((np.where(truth == truth.min(), value, truth), members), "truth: 1 of 15 numbers"),
+        ((truth, np.where(members >= np.sort(members, None)[-2], value, members)), "members: 2 of 105 numbers"),
+        ((np.full_like(truth, value), members), "truth: 15 of 15 numbers"),
+    ):
+        for measure in (
+            lambda *a: coverage(*a, 0.8),
+            crps,
+            spread_skill,
+            lambda *a: rank_histogram(*a, 4),
+        ):
+            with pytest.raises(InputError, match=what):
+                measure(*wrong)
+    with pytest.raises(InputError, match="histogram: 1 of 6 numbers"):
+        uniformity([[1, 2, 3], [3, value, 1]])
+
+
+def test_an_ensemble_without_error_has_no_ratio_and_one_without_spread_a_ratio_of_zero():
+    with pytest.raises(InputError, match="equals the truth"):
+        spread_skill(np.zeros(3), np.zeros((3, 2)))
+    assert spread_skill(np.ones(3), np.zeros((3, 2))).ratio == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((2, 3)), np.ones(3), -np.eye(2)])
+def test_what_counts_nothing_is_no_histogram(wrong):
+    with pytest.raises(InputError, match="expected counts"):
+        uniformity(wrong)
+    with pytest.raises(InputError, match="bins = 0"):
+        rank_histogram(np.zeros(2), np.zeros((2, 3)), 0)

@@ -76,3 +76,15 @@ def test_the_jacobian_of_an_exact_denoiser_is_symmetric():
     assert asymmetry(jnp.array([0.3, -0.2])) < 1e-12
     with pytest.raises(sj.InputError, match="expected at least one"):
         sj.jacobian_asymmetry(KEY, mixture(sj.VP()), jnp.ones(2), 0.2, probes=0)
+
+
+def test_diagnostics_of_what_is_not_finite_raise():
+    sde, broken = sj.VP(), lambda x, t: x / jnp.zeros_like(x)
+    with pytest.raises(Exception, match="Jacobian holds NaN or infinity"):
+        sj.jacobian_asymmetry(KEY, broken, jnp.ones(2), 0.5)
+    with pytest.raises(Exception, match="residual is NaN or infinite"):
+        sj.fokker_planck_residual(KEY, sde, broken, jnp.ones(2), 0.5)
+
+
+def test_a_jacobian_of_zero_is_symmetric():
+    assert sj.jacobian_asymmetry(KEY, lambda x, t: jnp.zeros_like(x), jnp.ones(2), 0.5) == 0

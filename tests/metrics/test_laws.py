@@ -203,3 +203,37 @@ def test_a_limit_keeps_the_same_random_examples_whatever_comes_first():
     result = metric.result(kept, state_of(metrics.Energy(), everything))
     assert (result.samples, result.reference_samples) == (limit, n)
     assert result.warnings == ("1000 of 4000 generated examples were used: a random subset, see limit",)
+
+
+WRONG = np.where(np.arange(12).reshape(6, 2) < 3, [np.nan, np.inf], 1.0)
+RIGHT = np.arange(12.0).reshape(6, 2)
+GAUSSIAN = metrics.Gaussian(np.zeros(2), np.eye(2), 9)
+
+
+@pytest.mark.parametrize(
+    ("call", "how_many"),
+    [
+        (lambda: metrics.energy(WRONG, RIGHT), "3 of 12"),
+        (lambda: metrics.energy(RIGHT, WRONG), "3 of 12"),
+        (lambda: metrics.kernel_distance(RIGHT, WRONG), "3 of 12"),
+        (lambda: metrics.wasserstein(WRONG, RIGHT, 2), "3 of 12"),
+        (lambda: metrics.data_copying(WRONG[:, 0], RIGHT[:, 0]), "2 of 6"),
+        (lambda: metrics.gaussian(metrics.moments(WRONG[:, :1])), "1 of 1"),
+        (lambda: metrics.mean_over_examples(metrics.moments(WRONG[:, :1])), "1 of 1"),
+        (lambda: metrics.frechet_distance(GAUSSIAN, GAUSSIAN._replace(covariance=np.full((2, 2), np.nan))), "4 of 4"),
+        (lambda: metrics.frechet_distance(GAUSSIAN._replace(mean=WRONG[0]), GAUSSIAN), "2 of 2"),
+        (lambda: metrics.Frechet(1).result((metrics.moments(RIGHT),), GAUSSIAN._replace(mean=WRONG[0])), "2 of 2"),
+    ],
+)
+def test_what_is_not_finite_is_refused_and_counted_by_functions_of_arrays_too(call, how_many):
+    with np.errstate(invalid="ignore"), pytest.raises(InputError, match=f"{how_many} numbers are NaN or infinite"):
+        call()
+
+
+@pytest.mark.parametrize("metric", KEPT, ids=str)
+def test_a_reference_that_is_not_finite_is_refused(metric):
+    good = metric.update(metric.init(), outputs(0))
+    wrong = good._replace(features=np.where(good.features == good.features.max(), np.nan, good.features))
+    for pair in ((good, wrong), (wrong, good)):
+        with pytest.raises(InputError, match=r"1 of (28|18) numbers are NaN"):
+            metric.result(*pair)

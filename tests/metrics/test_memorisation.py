@@ -68,7 +68,7 @@ def test_data_copying_tells_copies_from_fresh_samples_and_from_strangers():
     assert data_copying(near(3 * RANDOM.normal(size=(100, 6))), held_out) > 5
 
 
-@pytest.mark.parametrize("wrong", [np.zeros(0), np.zeros((2, 2)), np.array([np.nan])])
+@pytest.mark.parametrize("wrong", [np.zeros(0), np.zeros((2, 2))])
 def test_data_copying_refuses_what_are_no_distances(wrong):
     for pair in ((wrong, np.ones(3)), (np.ones(3), wrong)):
         with pytest.raises(InputError, match="distances of shapes"):

@@ -31,7 +31,7 @@ def test_a_single_pass_or_example_says_less():
     assert (result.value, result.standard_error, result.interval) == (1.5, None, None)
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((0, 1)), np.zeros((3, 0)), np.array([[1.0], [np.nan]])])
+@pytest.mark.parametrize("wrong", [np.zeros((0, 1)), np.zeros((3, 0))])
 def test_what_has_no_mean_is_refused(wrong):
     with pytest.raises(InputError, match="one or more"):
         mean_over_examples(moments(wrong))
