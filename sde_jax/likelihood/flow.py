@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from sde_jax.likelihood.divergence import Divergence, Hutchinson, linear
 from sde_jax.ode import Method, Tolerance, check_start, integrate
-from sde_jax.prediction import check_denoiser
+from sde_jax.prediction import check_single
 from sde_jax.reverse import reverse
 from sde_jax.sde import GaussianPath, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -55,7 +55,7 @@ def log_likelihood(
     divergence = Hutchinson() if divergence is None else divergence
     velocity = reverse(sde, denoise, churn=0.0).drift
     x = state_of(sde, sde.from_data(data))
-    check_denoiser(denoise, x.shape)
+    x = check_single(denoise, x, start)
     probes, usual = divergence.probes(key, x.shape).astype(x.dtype), partial(_usual, sde, x.shape)
 
     def field(state: tuple[Array, Array], t: Time) -> tuple[Array, Array]:
