@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
+from sde_jax.prediction import estimates_of
 from sde_jax.pytree import known
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
@@ -22,22 +23,23 @@ class Reverse(NamedTuple):
 def reverse(sde: GaussianPath, denoise: Denoiser, churn: float = 1.0) -> Reverse:
     """Return the process that undoes `sde`, with the same marginals for every number `churn` >= 0:
 
-        drift = velocity + churn^2 g^2 r / (2 sigma^2),    noise = churn g,    r = x - b - alpha D = -sigma^2 score,
-        velocity = b' + alpha' D + sigma' r / sigma = f (x - b) + b' - g^2 score / 2.
+        drift = velocity + churn^2 g^2 E / (2 sigma),    noise = churn g,    E = E[eps | x] = -sigma score,
+        velocity = b' + alpha' D + sigma' E = f (x - b) + b' - g^2 score / 2.
 
     churn = 1 is the reverse SDE (Anderson 1982; Song et al. 2021, eq. 6), churn = 0 the probability-flow ODE (eq. 13),
-    whose velocity is finite where alpha = 0 though f and g are not.
+    whose velocity is finite where alpha = 0 though f and g are not. D and E are the denoiser's own where it has both
+    (`estimates_of`), so that neither drift nor divergence loses the digits of x - b - alpha D.
     """
+    estimates = estimates_of(denoise, sde)
 
     def drift(x: Array, t: Time) -> Array:
         t = jnp.asarray(t, jnp.result_type(t, float))
-        b, speed = jax.jvp(sde.offset, (t,), (jnp.ones_like(t),))
+        speed = jax.jvp(sde.offset, (t,), (jnp.ones_like(t),))[1]
         growth, spread = sde.speeds(t)
-        rate = spread / sde.sigma(t)
         if not isinstance(churn, int | float) or churn:
-            rate += 0.5 * churn**2 * sde.rates(t)[1] / sde.variance(t)
-        clean = denoise(x, t)
-        return speed + growth * clean + rate * (x - b - sde.alpha(t) * clean)
+            spread += 0.5 * churn**2 * sde.rates(t)[1] / sde.sigma(t)
+        clean, noise = estimates(x, t)
+        return speed + growth * clean + spread * noise
 
     def noise(t: Time) -> Array:
         return churn * jnp.sqrt(sde.rates(t)[1])

@@ -1,5 +1,6 @@
 """`sde-jax likelihood`: held-out data in bits per dimension."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,7 +19,7 @@ from sde_jax.commands.workdir import Workdir, failures_reported, load
 from sde_jax.data import Source, passing
 from sde_jax.errors import InputError
 from sde_jax.experiment import Scoring
-from sde_jax.likelihood import BitsPerDim, bits_per_dim, elbo
+from sde_jax.likelihood import BLURRED, BitsPerDim, bits_per_dim, elbo
 from sde_jax.model import Model
 from sde_jax.objective import Simple, by_noise_level, log_snr_range
 from sde_jax.ode import Tolerance
@@ -30,11 +31,12 @@ NOISE_LEVELS = 24
 
 class Scores(NamedTuple):
     """One number an image, averaged over the passes: bits per dimension, the trace estimate's standard error in it,
-    and evaluations."""
+    evaluations, and the blur (`LogLikelihood`)."""
 
     bits: np.ndarray
     trace_error: np.ndarray
     evaluations: np.ndarray
+    blur: np.ndarray = np.zeros(1)
 
 
 def run(
@@ -43,9 +45,10 @@ def run(
     """Score the held-out images of a run (the first `limit`, or all); write JSON and NPZ; return what the JSON says.
 
     The standard error is that of the mean over images. `tolerance_change` is how much the figure moves when the
-    solver's tolerance is `coarser` times coarser, on the same draws; the variational bound is given where the config
-    asks for it. The files are `likelihood`, or `likelihood.<average>` where an average is named. Raises `RunError`
-    where the solver does not reach its tolerance.
+    solver's tolerance is `coarser` times coarser, on the same draws, and how much its images do, by root mean square
+    and at most; `blur` how much of x at the start is noise to the model; the variational bound is given where the
+    config asks for it. The files are `likelihood`, or `likelihood.<average>` where an average is named. Raises
+    `RunError` where the solver does not reach its tolerance.
     """
     workdir = Workdir(directory)
     record = workdir.read_record()
@@ -63,6 +66,7 @@ def run(
         seconds = time.monotonic() - began
         rough = score(model, source, total, seed, by_flow(model, _coarser(settings.tolerance, coarser)))
         bounds = score(model, source, total, seed, by_elbo(model)).bits if settings.elbo_strata else None
+    _warn(fine.blur, settings)
     levels = noise_levels(model, source, min(total, 1024), seed)
     facts = {
         **_summary(fine, rough, settings),
@@ -75,6 +79,16 @@ def run(
     }
     _write(workdir, f"likelihood.{average}" if average else "likelihood", _arrays(fine, *levels), facts)
     return facts
+
+
+def _warn(blur: np.ndarray, settings: Scoring) -> None:
+    """Say on standard error where sigma at the start is not small beside the data."""
+    if (mean := float(np.mean(blur))) > BLURRED:
+        print(
+            f"sde-jax: likelihood.start = {settings.start:g}: noise of mean square {mean:.2g} is found in the data "
+            f"there: expected below {BLURRED:g}; these are bits of noisier data; start earlier",
+            file=sys.stderr,
+        )
 
 
 def _write(workdir: Workdir, name: str, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
@@ -95,14 +109,22 @@ def _coarser(tolerance: Tolerance, factor: float) -> Tolerance:
 def _summary(fine: Scores, rough: Scores, settings: Scoring) -> dict[str, Any]:
     return {
         **_mean("bits_per_dim", fine.bits),
-        "tolerance_change": float(np.mean(rough.bits) - np.mean(fine.bits)),
+        **_changes(rough.bits - fine.bits),
         "rtol": settings.tolerance.rtol,
         "atol": settings.tolerance.atol,
         "function_evaluations": float(np.mean(fine.evaluations)),
+        "blur": float(np.mean(fine.blur)),
         "images": len(fine.bits),
         "passes": settings.passes,
         "settings": encode(settings),
     }
+
+
+def _changes(changes: np.ndarray) -> dict[str, float]:
+    """Return the mean of the images' changes, in which they cancel, their root mean square and the largest in size."""
+    rms, largest = np.sqrt(np.mean(changes**2)), np.max(np.abs(changes))
+    found = {"": np.mean(changes), "_rms": rms, "_largest": largest}
+    return {f"tolerance_change{name}": float(value) for name, value in found.items()}
 
 
 def _mean(name: str, bits: np.ndarray) -> dict[str, float | None]:
@@ -160,8 +182,8 @@ class Scorer:
         """Return the scores of a batch, whole on every process; its rows are a multiple of the devices."""
         examples = jax.device_put((batch["index"], batch["data"]), self._sharding)
         draws = [processes.on_host(self._batched(params, pass_, *examples)) for pass_ in range(self._passes)]
-        bits, error, evaluations = (np.stack(column) for column in zip(*draws, strict=True))
-        return Scores(bits.mean(0), np.sqrt(np.mean(error**2, 0) / self._passes), evaluations.mean(0))
+        bits, error, evaluations, blur = (np.stack(column) for column in zip(*draws, strict=True))
+        return Scores(bits.mean(0), np.sqrt(np.mean(error**2, 0) / self._passes), evaluations.mean(0), blur.mean(0))
 
 
 def score(model: Model, source: Source, total: int, seed: int, rule: Rule) -> Scores:

@@ -21,6 +21,11 @@ from sde_jax.version import __version__
 SUMMARY = {
     "bits_per_dim": ("bits per dimension", "held-out examples, probability-flow ODE; lower is better"),
     "bits_per_dim_standard_error": ("standard error", "of the mean over held-out examples, bits per dimension"),
+    "tolerance_change_rms": (
+        "change with the tolerance",
+        "of one example, root mean square, at ten times it",
+    ),
+    "tolerance_change_largest": ("largest such change", "of one example, bits per dimension"),
     "baseline_bits_per_dim": ("Gaussian mixture", "the baseline on the same examples, bits per dimension"),
     "train_steps": ("training steps", "updates of the parameters"),
     "train_seconds": ("training seconds", "wall time, without what came before the first and steps made again"),

@@ -1,10 +1,12 @@
 """Guidance by the difference of two denoisers: classifier-free guidance, and autoguidance."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
 from sde_jax.errors import InputError
 from sde_jax.guidance.interval import Interval
+from sde_jax.prediction import Estimates, Estimator, estimates_of
 from sde_jax.pytree import known
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
@@ -39,19 +41,24 @@ def classifier_free(
     if known(rescale) and not 0 <= rescale <= 1:  # type: ignore[operator]
         raise InputError(f"rescale = {rescale}: expected 0 <= rescale <= 1")
 
-    def guided(x: Array, t: Time) -> Array:
-        one, zero = denoise(x, t), baseline(x, t)
-        return _rescaled(zero + weight * (one - zero), one, rescale)
+    pair = estimates_of(denoise, sde), estimates_of(baseline, sde)
 
+    def estimates(x: Array, t: Time) -> Estimates:
+        one, zero = (estimates(x, t) for estimates in pair)
+        guided = jax.tree.map(lambda one, zero: zero + weight * (one - zero), one, zero)
+        return guided if rescale is None else _rescaled(guided, one.clean, rescale, jnp.exp(sde.log_snr(t)))
+
+    guided = Estimator(estimates)
     return guided if interval is None else interval.choose(sde, guided, denoise)
 
 
-def _rescaled(guided: Array, given: Array, share: float | Array | None) -> Array:
-    """Return the estimate with `share` of its deviation replaced by that of the one that was not guided."""
-    if share is None:
-        return guided
-    if guided.size < 2:
-        raise InputError(f"rescale of examples of shape {guided.shape}: expected two numbers or more, or no rescale")
-    deviation = jnp.std(guided)
+def _rescaled(guided: Estimates, given: Array, share: float | Array, snr: Array) -> Estimates:
+    """Return the estimates with `share` of the clean one's deviation replaced by that of the one not guided."""
+    clean, noise = guided
+    if clean.size < 2:
+        raise InputError(f"rescale of examples of shape {clean.shape}: expected two numbers or more, or no rescale")
+    deviation = jnp.std(clean)
     flat = deviation == 0
-    return guided * (1 - share + share * jnp.where(flat, 1.0, jnp.std(given) / jnp.where(flat, 1.0, deviation)))
+    kept = 1 - share + share * jnp.where(flat, 1.0, jnp.std(given) / jnp.where(flat, 1.0, deviation))
+    # what is taken from alpha D goes to sigma eps, snr being their ratio alpha / sigma
+    return Estimates(kept * clean, noise + (1 - kept) * snr * clean)

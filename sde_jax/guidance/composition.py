@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from sde_jax.errors import InputError
-from sde_jax.typing import Array, Denoiser, Time
+from sde_jax.prediction import mixed
+from sde_jax.typing import Array, Denoiser
 
 
 def composed(
@@ -23,8 +24,7 @@ def composed(
         raise InputError(f"{len(denoisers)} conditions with weights of shape {np.shape(weights)}: expected one each")
     w = jnp.asarray(weights)
 
-    def denoise(x: Array, t: Time) -> Array:
-        zero = baseline(x, t)
-        return zero + sum((w[i] * (one(x, t) - zero) for i, one in enumerate(denoisers)), jnp.zeros_like(zero))
+    def mixture(zero: Array, *ones: Array) -> Array:
+        return zero + sum((w[i] * (one - zero) for i, one in enumerate(ones)), jnp.zeros_like(zero))
 
-    return denoise
+    return mixed(mixture, baseline, *denoisers)

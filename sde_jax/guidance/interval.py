@@ -1,12 +1,12 @@
 """The noise levels at which a guide acts."""
 
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
+from sde_jax.prediction import Estimates, Estimator, estimates_of
 from sde_jax.pytree import component, known
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
@@ -37,8 +37,9 @@ class Interval:
         One of the two is evaluated where t is the same for all samples, as with a fixed grid.
         """
 
-        def denoise(x: Array, t: Time) -> Array:
-            branches: tuple[Callable[[Array], Array], ...] = (lambda x: inside(x, t), lambda x: outside(x, t))
-            return jax.lax.cond(self.holds(sde, t), *branches, x)
+        within, without = estimates_of(inside, sde), estimates_of(outside, sde)
 
-        return denoise
+        def estimates(x: Array, t: Time) -> Estimates:
+            return jax.lax.cond(self.holds(sde, t), lambda x: within(x, t), lambda x: without(x, t), x)
+
+        return Estimator(estimates)

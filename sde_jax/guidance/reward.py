@@ -6,7 +6,8 @@ import jax
 from jaxtyping import Float
 
 from sde_jax.guidance.interval import Interval
-from sde_jax.guidance.shift import as_estimate, gradient
+from sde_jax.guidance.shift import gradient, pushed
+from sde_jax.prediction import Estimates, Estimator, estimates_of
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
 
@@ -27,9 +28,12 @@ def rewarded(
     Raises `InputError` for a reward that is not one float.
     """
 
-    def guided(x: Array, t: Time) -> Array:
-        x0, pull = jax.vjp(lambda x: denoise(x, t), x)
-        (slope,) = pull(gradient(reward, x0, "the reward"))
-        return x0 + as_estimate(sde, scale * slope, t)
+    of = estimates_of(denoise, sde)
 
+    def estimates(x: Array, t: Time) -> Estimates:
+        x0, pull, noise = jax.vjp(lambda x: of(x, t), x, has_aux=True)
+        (slope,) = pull(gradient(reward, x0, "the reward"))
+        return pushed(sde, Estimates(x0, noise), scale * slope, t)
+
+    guided = Estimator(estimates)
     return guided if interval is None else interval.choose(sde, guided, denoise)

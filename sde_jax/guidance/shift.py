@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from sde_jax.errors import InputError
+from sde_jax.prediction import Estimates, Estimator, estimates_of
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Score, Time
 
@@ -26,7 +27,14 @@ def as_estimate(sde: GaussianPath, score_shift: Float[Array, "..."], t: Time) ->
 
 def shifted(denoise: Denoiser, sde: GaussianPath, score_shift: Score) -> Denoiser:
     """Return D + (sigma^2 / alpha) ds, the denoiser of the score s + ds, with ds = `score_shift(x, t)`."""
-    return lambda x, t: denoise(x, t) + as_estimate(sde, score_shift(x, t), t)
+    of = estimates_of(denoise, sde)
+    return Estimator(lambda x, t: pushed(sde, of(x, t), score_shift(x, t), t))
+
+
+def pushed(sde: GaussianPath, estimates: Estimates, score_shift: Float[Array, "..."], t: Time) -> Estimates:
+    """Return the estimates once ds is added to the score: the noise, -sigma score, moves by -sigma ds."""
+    clean, noise = estimates
+    return Estimates(clean + as_estimate(sde, score_shift, t), noise - sde.sigma(t) * score_shift)
 
 
 def gradient(function: Callable[[Array], Array], x: Float[Array, "..."], name: str) -> Float[Array, "..."]:

@@ -18,8 +18,10 @@ from sde_jax.likelihood.divergence import Hutchinson as Hutchinson
 from sde_jax.likelihood.elbo import Bound as Bound
 from sde_jax.likelihood.elbo import elbo as elbo
 from sde_jax.likelihood.encoding import Encoding as Encoding
+from sde_jax.likelihood.flow import BLURRED as BLURRED
 from sde_jax.likelihood.flow import LogLikelihood as LogLikelihood
 from sde_jax.likelihood.flow import log_likelihood as log_likelihood
+from sde_jax.likelihood.flow import start_below as start_below
 from sde_jax.likelihood.probes import Gaussian as Gaussian
 from sde_jax.likelihood.probes import Probe as Probe
 from sde_jax.likelihood.probes import Rademacher as Rademacher

@@ -11,22 +11,23 @@ from sde_jax.errors import InputError, whole
 from sde_jax.likelihood.dequantize import Dequantizer
 from sde_jax.likelihood.divergence import Divergence
 from sde_jax.likelihood.encoding import Encoding
-from sde_jax.likelihood.flow import log_likelihood
+from sde_jax.likelihood.flow import log_likelihood, start_below
 from sde_jax.ode import Method, Tolerance
 from sde_jax.sde import GaussianPath
-from sde_jax.typing import Array, Denoiser, Key
+from sde_jax.typing import Array, Denoiser, Key, Time
 
 
 class BitsPerDim(NamedTuple):
     """The bits per dimension of one example.
 
     value: bits per dimension; standard_error: of the trace estimate, or of the bound's times, alone, in bits per
-    dimension; evaluations: denoiser calls.
+    dimension; evaluations: denoiser calls; blur: that of `log_likelihood`, NaN of a bound.
     """
 
     value: Float[Array, ""]
     standard_error: Float[Array, ""]
     evaluations: Int[Array, ""]
+    blur: Float[Array, ""]
 
 
 def bits_per_dim(
@@ -39,7 +40,7 @@ def bits_per_dim(
     divergence: Divergence | None = None,
     tolerance: Tolerance | None = None,
     solver: Method | None = None,
-    start: float = 1e-5,
+    start: Time | None = None,
     dequantizer: Dequantizer | None = None,
     bound: Callable[..., Any] | None = None,
 ) -> BitsPerDim:
@@ -51,22 +52,32 @@ def bits_per_dim(
     `data.Scaling`: -log2 of the density in the data's own units, over n, which may be negative and is comparable
     between models of the same data alone. n counts the example's numbers. log p is `log_likelihood`, or `bound`, such
     as `elbo`: a function (key, sde, denoise, x, start=start) whose result has value, standard_error and evaluations.
-    Arguments and errors as in these; raises `InputError` for a divergence, tolerance or solver beside a bound.
+    start: by default 1e-5, or earlier, where sigma / alpha is a tenth of a level's cell. Raises as these do, and
+    `InputError` for a divergence, tolerance or solver beside a bound.
     """
     if bound is not None and not (divergence is tolerance is solver is None):
         raise InputError("bits_per_dim: a bound solves no ODE: expected no divergence, tolerance or solver beside it")
-    (first, second), data = jax.random.split(key), encoding.guarded(data)
+    begin, (first, second), data = _start(encoding, sde, start), jax.random.split(key), encoding.guarded(data)
     if data.size == 0:
         raise InputError(f"an image of shape {data.shape}: expected one or more numbers")
     x, log_q = encoding.draw(first, data, dequantizer)
     if bound is None:
         settings: dict[str, Any] = {"divergence": divergence, "tolerance": tolerance, "solver": solver}
-        result = log_likelihood(second, sde, denoise, x, start=start, **settings)
+        result = log_likelihood(second, sde, denoise, x, start=begin, **settings)
     else:
-        result = bound(second, sde, denoise, x, start=start)
+        result = bound(second, sde, denoise, x, start=begin)
     to_bits = 1 / (data.size * jnp.log(2.0))
     bits = (log_q - result.value) * to_bits + encoding.log2_scale
-    return BitsPerDim(bits, result.standard_error * to_bits, result.evaluations)
+    blur = getattr(result, "blur", jnp.nan * bits)
+    return BitsPerDim(bits, result.standard_error * to_bits, result.evaluations, blur)
+
+
+def _start(encoding: Encoding, sde: GaussianPath, start: Time | None) -> Time:
+    """Return the start: by default 1e-5, or the earlier time that a level's cell asks for."""
+    cell = getattr(encoding, "cell", None)
+    if start is not None or cell is None:
+        return 1e-5 if start is None else start
+    return start_below(sde, cell, share=0.1)
 
 
 def importance_weighted(bits: Float[Array, " k"], size: int) -> Float[Array, ""]:

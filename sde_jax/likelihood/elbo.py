@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
-from sde_jax.prediction import check_denoiser
+from sde_jax.prediction import check_single, clean_error, estimates_of
 from sde_jax.sde import GaussianPath, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
 
@@ -48,7 +48,7 @@ def elbo(key: Key, sde: GaussianPath, denoise: Denoiser, data: Any, *, strata: i
     if not whole(strata, 1) or (isinstance(start, int | float) and not 0 <= start < 1):
         raise InputError(f"elbo(strata={strata}, start={start}): expected strata >= 1 and 0 <= start < 1")
     x0 = state_of(sde, sde.from_data(data))
-    check_denoiser(denoise, x0.shape)
+    x0 = check_single(denoise, x0, start)
     x0 = finite(x0, "elbo: the data hold NaN or infinity: expected finite numbers")
     low, high = (jnp.mean(sde.log_snr(t)) for t in (1.0, start))
     low = eqx.error_if(low, ~jnp.isfinite(high - low), "elbo: log_snr is infinite at t = 1 or `start`: start inside")
@@ -65,10 +65,10 @@ def elbo(key: Key, sde: GaussianPath, denoise: Denoiser, data: Any, *, strata: i
 
 
 def _loss(key: Key, sde: GaussianPath, denoise: Denoiser, x0: Array, t: Array) -> Array:
-    x, _ = sde.perturb(key, x0, t)
+    x, eps = sde.perturb(key, x0, t)
     # of a diagonal schedule lambda falls at speeds of their own, and `time_of` is uniform in their mean
     speed = jax.jvp(sde.log_snr, (t,), (jnp.ones_like(t),))[1]
-    error = jnp.exp(sde.log_snr(t)) * (x0 - denoise(x, t))
+    error = jnp.exp(sde.log_snr(t)) * clean_error(sde, estimates_of(denoise, sde)(x, t), x0, eps, t)
     return jnp.sum(speed / jnp.mean(speed) * error**2)
 
 

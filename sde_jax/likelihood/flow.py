@@ -1,5 +1,14 @@
-"""Exact likelihood by the probability-flow ODE."""
+"""Exact likelihood by the probability-flow ODE.
 
+What is returned is the density of x(start). It is that of the data as far as sigma / alpha at `start` is small beside
+their finest scale, of which the result's `blur` tells: the density is too low by blur^2 / 4 nats for each number of a
+Gaussian, 2e-3 bits a dimension at blur 0.07. `start_below` is the start for data of a known scale; a path whose
+sigma(0) is not 0, such as VE, knows no finer data. x is solved in units of that finest scale, sigma / sqrt(blur), at
+most 1, so that a tolerance means the same of narrow data: 1e-5 stands for 1e-3 bits a dimension or less.
+"""
+
+import warnings
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -7,25 +16,32 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
+from sde_jax.errors import InputError
 from sde_jax.likelihood.divergence import Divergence, Hutchinson, linear
 from sde_jax.ode import Method, Tolerance, check_start, integrate
-from sde_jax.prediction import check_denoiser
+from sde_jax.prediction import Velocity, check_single, denoiser
+from sde_jax.pytree import concrete, known
 from sde_jax.reverse import reverse
 from sde_jax.sde import GaussianPath, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
+
+BLURRED = 0.1
+"""The mean square of the noise estimate at `start` above which sigma is said not to be small beside the data."""
 
 
 class LogLikelihood(NamedTuple):
     """The log-likelihood of one example.
 
     value: log p in nats; standard_error: of the trace estimate, in nats (0 where it is exact, infinite where one
-    probe leaves it unknown); latent: the state at t = 1; evaluations: denoiser calls, each with its tangents.
+    probe leaves it unknown); latent: the state at t = 1; evaluations: denoiser calls, each with its tangents; blur: the
+    mean square of the noise estimate at `start`, sigma^2 / (alpha^2 v + sigma^2) of data of variance v.
     """
 
     value: Float[Array, ""]
     standard_error: Float[Array, ""]
     latent: Float[Array, "..."]
     evaluations: Int[Array, ""]
+    blur: Float[Array, ""]
 
 
 def log_likelihood(
@@ -37,7 +53,7 @@ def log_likelihood(
     divergence: Divergence | None = None,
     tolerance: Tolerance | None = None,
     solver: Method | None = None,
-    start: float = 1e-5,
+    start: Time = 1e-5,
     differentiable: bool = False,
 ) -> LogLikelihood:
     """Return the log-density of ONE example of the data under the probability flow: lift a batch with `jax.vmap`.
@@ -47,27 +63,74 @@ def log_likelihood(
         log p(x) = log prior(x(1)) + integral of div v dt along dx/dt = v(x, t)
 
     (Chen et al. 2018; Song et al. 2021, eq. 39). x and the integral are solved together to `tolerance`, by `solver`,
-    with steps of their own, so that an example's value does not depend on its batch. `divergence` is `Hutchinson()`
-    by default. Derivatives with respect to the data and to what `denoise` holds are forward only (`jax.jvp`) unless
-    `differentiable`. Raises as `integrate` does, and for a denoiser that changes shape or type.
+    with steps of their own, whatever the batch; `divergence` is `Hutchinson()` by default. Derivatives with respect to
+    the data and to what `denoise` holds are forward only (`jax.jvp`) unless `differentiable`. Outside of `jit` and
+    `vmap` a blur above `BLURRED` warns (see the head of this module). Raises as `integrate` and `check_single` do.
     """
     check_start(start)
     divergence = Hutchinson() if divergence is None else divergence
-    velocity = reverse(sde, denoise, churn=0.0).drift
-    x = state_of(sde, sde.from_data(data))
-    check_denoiser(denoise, x.shape)
-    probes, usual = divergence.probes(key, x.shape).astype(x.dtype), partial(_usual, sde, x.shape)
+    x = check_single(denoise, state_of(sde, sde.from_data(data)), start)
+    slope, usual = _slope(key, sde, denoise, divergence, x), partial(_usual, sde, x.shape)
+    v, growth = slope(x, jnp.asarray(start, x.dtype))
+    blur, unit = _finest(sde, x, v, start)
 
     def field(state: tuple[Array, Array], t: Time) -> tuple[Array, Array]:
-        v, matvec = linear(lambda y: velocity(y, t), state[0])
-        return v, divergence.estimates(matvec, probes) - jax.jvp(usual, (t,), (jnp.ones_like(t),))[1]
+        v, growth = slope(unit * state[0], t)
+        return v / unit, growth
 
-    estimates = jax.eval_shape(lambda x: field((x, x), 1.0)[1], x)
-    y, end = (x, jnp.zeros(estimates.shape, estimates.dtype)), jnp.ones(1, x.dtype)
-    flow = integrate(field, y, start, end, tolerance or Tolerance(), solver, differentiable=differentiable)
-    latent, change = flow.values[0][-1], flow.values[1][-1] + usual(1.0) - usual(start)
+    settings: dict[str, Any] = {"differentiable": differentiable, "first": (v / unit, growth)}
+    y, end = (x / unit, jnp.zeros_like(growth)), jnp.ones(1, x.dtype)
+    flow = integrate(field, y, start, end, tolerance or Tolerance(), solver, **settings)
+    latent, change = unit * flow.values[0][-1], flow.values[1][-1] + usual(1.0) - usual(start)
     value = sde.log_volume(data) + sde.prior_log_prob(latent) + jnp.mean(change)
-    return LogLikelihood(value, divergence.standard_error(change), latent, flow.evaluations)
+    return LogLikelihood(value, divergence.standard_error(change), latent, flow.evaluations, blur)
+
+
+def start_below(sde: GaussianPath, deviation: float, share: float = 0.05, latest: float = 1e-5) -> Float[Array, ""]:
+    """Return the time <= `latest` at which sigma / alpha is at most `share` of the deviation of the data's finest part.
+
+    The density of x(start) is then too low by share^4 / 4 nats for each of those numbers. 0 where no time is early
+    enough. Of a diagonal schedule the mean log-SNR is meant. Raises `InputError` unless deviation > 0, 0 < share.
+    """
+    if known(deviation, share) and not (deviation > 0 and share > 0):
+        raise InputError(f"deviation = {deviation}, share = {share}: expected numbers above 0")
+    wanted = -jnp.log(share * deviation)
+    time = jnp.minimum(sde.time_of(wanted), latest)
+    return jnp.where(jnp.mean(sde.log_snr(time)) < wanted - 1e-3, 0.0, time)
+
+
+def _slope(
+    key: Key, sde: GaussianPath, denoise: Denoiser, divergence: Divergence, x: Array
+) -> Callable[[Array, Time], tuple[Array, Array]]:
+    """Return (x, t) -> v and the estimates of div v, less what `_usual` grows by."""
+    velocity, probes = reverse(sde, denoise, churn=0.0).drift, divergence.probes(key, x.shape).astype(x.dtype)
+
+    def slope(x: Array, t: Time) -> tuple[Array, Array]:
+        v, matvec = linear(lambda x: velocity(x, t), x)
+        usual = jax.jvp(partial(_usual, sde, x.shape), (t,), (jnp.ones_like(t),))[1]
+        return v, divergence.estimates(matvec, probes) - usual
+
+    return slope
+
+
+def _finest(sde: GaussianPath, x: Array, v: Array, start: Time) -> tuple[Array, Array]:
+    """Return the blur, and the finest scale of the data at x, sigma / sqrt(blur), from sigma to 1; 1 where it is lost.
+
+    v: the velocity of x, which a network under `Velocity` predicts. Warns of a blur that can be looked at.
+    """
+    t = jnp.asarray(start, x.dtype)
+    speed = jax.jvp(sde.offset, (t,), (jnp.ones_like(t),))[1]
+    blur = jnp.mean(jnp.square(denoiser(lambda *_: v - speed, sde, Velocity()).estimates(x, t).noise))
+    if concrete((blur, start)) and blur > BLURRED:
+        warnings.warn(
+            f"log_likelihood: at start = {start:g} the noise that x is taken to hold has a mean square of {blur:.2g}: "
+            f"expected less than {BLURRED:g}, or sigma(start) is not small beside the data, and this is the density of "
+            "noisier ones; start earlier (`start_below`), on VE with a smaller sigma_min",
+            stacklevel=3,
+        )
+    sigma = jnp.max(sde.sigma(start))
+    unit = jax.lax.stop_gradient(sigma / jnp.sqrt(jnp.maximum(blur, sigma**2)))
+    return blur, jnp.where((unit > 0) & jnp.isfinite(unit), jnp.clip(unit, sigma, 1.0), 1.0)
 
 
 def _usual(sde: GaussianPath, shape: tuple[int, ...], t: Time) -> Array:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from sde_jax.errors import InputError
 from sde_jax.objective.reduction import Mean, Reduction
 from sde_jax.objective.weighting import Weighting
+from sde_jax.prediction import clean_error, estimates_of
 from sde_jax.sde import GaussianPath, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
 
@@ -25,13 +26,13 @@ def matching_error(
     The error of epsilon is alpha / sigma times, and of the score alpha / sigma^2 times, that of x0. Raises `InputError`
     for an estimate of another shape than x0's and for more than one time.
     """
-    estimate = denoise(sde.mix(x0, eps, t), t)
-    if jnp.shape(estimate) != jnp.shape(x0) or jnp.ndim(t):
+    found = estimates_of(denoise, sde)(sde.mix(x0, eps, t), t)
+    if jnp.shape(found.clean) != jnp.shape(x0) or jnp.ndim(t):
         raise InputError(
-            f"an x0 of shape {jnp.shape(x0)} at a time of shape {jnp.shape(t)}, denoised to {jnp.shape(estimate)}: "
+            f"an x0 of shape {jnp.shape(x0)} at a time of shape {jnp.shape(t)}, denoised to {jnp.shape(found.clean)}: "
             "expected one example, one time and an estimate of the example's shape; lift a batch with jax.vmap"
         )
-    squares = jnp.square(estimate - x0)
+    squares = jnp.square(clean_error(sde, found, x0, eps, t))
     weight = weighting.weight(sde, t)
     return weight * reduction.reduce(squares) if jnp.ndim(weight) == 0 else reduction.reduce(weight * squares)
 

@@ -33,19 +33,19 @@ def integrate(
     method: Method | None = None,
     *,
     differentiable: bool = False,
+    first: Any = None,
 ) -> Flow:
     """Solve dy/dt = field(y, t) from `start` to times[-1], in either direction, by `method` (`Tsit5()` by default).
 
     y: a pytree of arrays; the values have a leading axis of len(times). The step size is this y's own: under
     `jax.vmap` every example keeps its own steps. Derivatives are forward only unless `differentiable`, which keeps
-    checkpoints for those in reverse. Raises `InputError` for a start outside [0, 1], a tolerance that y's numbers do
-    not resolve and a scheme that is not an explicit Runge-Kutta method; raises, when the result is computed, for a y
-    that is not finite and where the tolerance is not reached.
+    checkpoints for those in reverse; first: field(y, start) where it is known, which counts as evaluated. Raises
+    `InputError` for a start outside [0, 1], a tolerance that y's numbers do not resolve and a scheme that is not an
+    explicit Runge-Kutta method; raises, when computed, for a y not finite and where the tolerance is not reached.
     """
-    y = _checked(y, start, tolerance)
-    method = Tsit5() if method is None else method
+    y, method = _checked(y, start, tolerance), Tsit5() if method is None else method
     scheme, times = check_explicit(method), jnp.asarray(times)
-    before, each = evaluations(scheme)
+    (before, each), given = evaluations(scheme), first is not None
     term = diffrax.ODETerm(lambda t, y, args: field(y, jnp.asarray(t)))
     solution = diffrax.diffeqsolve(
         term,
@@ -57,13 +57,13 @@ def integrate(
         saveat=diffrax.SaveAt(ts=times),
         stepsize_controller=method.controller(tolerance),
         # The start is evaluated here, once: diffrax does it again for every first step that is rejected.
-        solver_state=(jnp.array(False), term.vf(start, y, None)) if before else None,
+        solver_state=(jnp.array(False), first if given else term.vf(start, y, None)) if before else None,
         max_steps=tolerance.max_steps,
         adjoint=diffrax.RecursiveCheckpointAdjoint() if differentiable else diffrax.ForwardMode(),
         throw=False,
     )
     values = jax.tree.map(lambda v: tolerance.require(v, solution, "the probability-flow ODE"), solution.ys)
-    return Flow(values, before + each * solution.stats["num_steps"])
+    return Flow(values, max(before, given) + each * solution.stats["num_steps"])
 
 
 def check_start(start: Time) -> None:

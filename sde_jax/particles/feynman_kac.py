@@ -52,7 +52,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from sde_jax.errors import InputError
-from sde_jax.prediction import check_denoiser
+from sde_jax.guidance.shift import pushed
+from sde_jax.prediction import Estimates, Estimator, check_denoiser, estimates_of
 from sde_jax.pytree import concrete, known
 from sde_jax.reverse import reverse
 from sde_jax.sampling import DDIM, Ancestral, DPMSolverMultistep, EulerMaruyama, ReverseDiffusion, SASolver, UniPC
@@ -76,10 +77,11 @@ def steady_churn(total: float) -> float:
 class Seen(NamedTuple):
     """What is evaluated once for each particle and time.
 
-    estimates: [m, *shape], the models'; slope: grad V; climb: dV / dt along the flow. The last two are () without V.
+    estimates: of arrays [m, *shape], the models'; slope: grad V; climb: dV / dt along the flow. The last two are ()
+    without V.
     """
 
-    estimates: Float[Array, "m ..."]
+    estimates: Estimates
     slope: Any
     climb: Any
 
@@ -188,42 +190,43 @@ class FeynmanKac:
             log_weight += (self.total - 1) * sde.prior_log_prob(mean) - 0.5 * x.size * jnp.log(self.total)
         return Particle(x, self.look(x, t), self.stepper.init(x, grid)), log_weight
 
-    def product(self, x: Array, t: Time, estimates: Array) -> Array:
-        """Return the denoiser's value that belongs to the score s: sum_i beta_i D_i + (1 - B) x / alpha."""
-        together = jnp.tensordot(jnp.asarray(self.powers, x.dtype), estimates, 1)
-        return together if self.total == 1 else together + (1 - self.total) / self.sde.alpha(t) * x
+    def product(self, x: Array, t: Time, estimates: Estimates) -> Estimates:
+        """Return what belongs to the score s: sum_i beta_i D_i + (1 - B) x / alpha, and sum_i beta_i e_i."""
+        powers = jnp.asarray(self.powers, x.dtype)
+        clean, noise = jax.tree.map(lambda models: jnp.tensordot(powers, models, 1), estimates)
+        return Estimates(clean if self.total == 1 else clean + (1 - self.total) / self.sde.alpha(t) * x, noise)
 
     def look(self, x: Array, t: Time) -> Seen:
         """Evaluate the models and the potential at x + b(t)."""
         sde, place = Centred(self.sde), x + self.sde.offset(t)
         t = jnp.asarray(t, x.dtype)
-        estimates = jnp.stack([model(place, t) for model in self.models])
+        each = [estimates_of(model, self.sde)(place, t) for model in self.models]
+        estimates = jax.tree.map(lambda *models: jnp.stack(models), *each)
         if (potential := self.potential) is None:
             return Seen(estimates, (), ())
         slope, speed = jax.grad(lambda x, t: potential(x + self.sde.offset(t), t), (0, 1))(x, t)
-        velocity = reverse(sde, lambda x, t: self.product(x, t, estimates), 0.0).drift(x, t)
+        velocity = reverse(sde, Estimator(lambda x, t: self.product(x, t, estimates)), 0.0).drift(x, t)
         return Seen(estimates, slope, speed + jnp.sum(slope * velocity))
 
-    def rate(self, x: Array, t: Time, seen: Seen) -> Array:
+    def rate(self, seen: Seen) -> Array:
         """Return (sum_i beta_i e_i)^2 - sum_i beta_i e_i^2 for every number of x."""
-        noises = (x - self.sde.alpha(t) * seen.estimates) / self.sde.sigma(t)
-        powers = jnp.asarray(self.powers, x.dtype)
+        noises = seen.estimates.noise
+        powers = jnp.asarray(self.powers, noises.dtype)
         return jnp.tensordot(powers, noises, 1) ** 2 - jnp.tensordot(powers, noises**2, 1)
 
-    def guided(self, x: Array, t: Time, seen: Seen) -> Array:
-        """Return the denoiser's value that belongs to the score s + v c^2 / (1 + c^2)."""
-        clean = self.product(x, t, seen.estimates)
+    def guided(self, x: Array, t: Time, seen: Seen) -> Estimates:
+        """Return what belongs to the score s + v c^2 / (1 + c^2)."""
+        found = self.product(x, t, seen.estimates)
         if self.potential is None or self.churn == 0:
-            return clean
-        alpha = self.sde.alpha(t)
-        shift = jnp.where(alpha == 0, 0.0, self.sde.variance(t) / jnp.where(alpha == 0, 1.0, alpha))
-        return clean + self.churn**2 / (1 + self.churn**2) * shift * seen.slope
+            return found
+        return pushed(self.sde, found, self.churn**2 / (1 + self.churn**2) * seen.slope, t)
 
     def move(self, key: Key, particle: Particle, t: Time, s: Time, last: Bool[Array, ""]) -> tuple[Particle, Array]:
         """Carry a particle from t to s by a step of the solver; return what its log-weight gains."""
         sde, (start, before, state) = Centred(self.sde), particle
 
-        def denoise(x: Array, t: Time) -> Array:
+        @Estimator
+        def denoise(x: Array, t: Time) -> Estimates:
             # Where the step starts the models were evaluated already, when the weight was.
             return self.guided(x, t, before if x is start else self.look(x, t))
 
@@ -237,7 +240,7 @@ class FeynmanKac:
         """Return what the log-weight gains on the way from x at t to y at s."""
         sde = self.sde
         h = sde.log_snr(s) - sde.log_snr(t)
-        first, second = self.rate(x, t, before), self.rate(y, s, after)
+        first, second = self.rate(before), self.rate(after)
         quadratic = jnp.where(jnp.isfinite(h), 0.5 * h * (first + second), -0.5 * jnp.expm1(-2 * h) * first)
         gained = jnp.sum(quadratic)
         if self.total != 1:

@@ -2,6 +2,7 @@
 
 from sde_jax.prediction import exact as exact
 from sde_jax.prediction.denoiser import check_denoiser as check_denoiser
+from sde_jax.prediction.denoiser import check_single as check_single
 from sde_jax.prediction.denoiser import denoiser as denoiser
 from sde_jax.prediction.label import Deviation as Deviation
 from sde_jax.prediction.label import Label as Label
@@ -17,5 +18,12 @@ from sde_jax.prediction.parameterization import ScoreFunction as ScoreFunction
 from sde_jax.prediction.parameterization import V as V
 from sde_jax.prediction.parameterization import Velocity as Velocity
 from sde_jax.prediction.resampled import at_equal_log_snr as at_equal_log_snr
+from sde_jax.prediction.tweedie import Estimates as Estimates
+from sde_jax.prediction.tweedie import Estimator as Estimator
+from sde_jax.prediction.tweedie import clean_error as clean_error
 from sde_jax.prediction.tweedie import denoiser_of as denoiser_of
+from sde_jax.prediction.tweedie import estimates_of as estimates_of
+from sde_jax.prediction.tweedie import mixed as mixed
+from sde_jax.prediction.tweedie import moved as moved
+from sde_jax.prediction.tweedie import noise_beside as noise_beside
 from sde_jax.prediction.tweedie import score_of as score_of

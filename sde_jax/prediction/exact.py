@@ -6,6 +6,7 @@ from jaxtyping import ArrayLike, Float
 
 from sde_jax.errors import InputError
 from sde_jax.prediction.histogram import HistogramDenoiser as HistogramDenoiser
+from sde_jax.prediction.tweedie import Estimates
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Time
 
@@ -40,15 +41,17 @@ class _Marginal:
         """Return Cholesky's factor of alpha covariance alpha + variance."""
         return jnp.linalg.cholesky(alpha[:, None] * self.covariance * alpha + jnp.diag(variance))
 
-    def denoised(self, x: Array, t: Time) -> Array:
-        """Return mean + covariance alpha (alpha covariance alpha + variance)^-1 (x - offset - alpha mean)."""
+    def estimates(self, x: Array, t: Time) -> Estimates:
+        """Return mean + covariance alpha w and sigma w, (alpha covariance alpha + variance) w = x - b - alpha mean."""
         alpha, variance, z = self.schedule(x, t)
         if self.spectrum.ndim == 2:
-            solved = jax.scipy.linalg.cho_solve((self.factor(alpha, variance), True), z)
-            return self.mean + self.covariance @ (alpha * solved)
+            w = jax.scipy.linalg.cho_solve((self.factor(alpha, variance), True), z)
+            return Estimates(self.mean + self.covariance @ (alpha * w), jnp.sqrt(variance) * w)
         z = z if self.basis is None else z @ self.basis
-        z = alpha * self.spectrum / (alpha**2 * self.spectrum + variance) * z
-        return self.mean + (z if self.basis is None else self.basis @ z)
+        w = z / (alpha**2 * self.spectrum + variance)
+        parts = alpha * self.spectrum * w, jnp.sqrt(variance) * w
+        clean, noise = parts if self.basis is None else (self.basis @ part for part in parts)
+        return Estimates(self.mean + clean, noise)
 
     def log_prob(self, x: Array, t: Time) -> Array:
         """Return log p_t(x) in nats."""
@@ -73,7 +76,11 @@ class GaussianDenoiser:
 
     def __call__(self, x: Float[Array, "..."], t: Time) -> Float[Array, "..."]:
         """Return the posterior mean of x_0, of the shape of x."""
-        return self._marginal.denoised(x, t).reshape(x.shape)
+        return self.estimates(x, t).clean
+
+    def estimates(self, x: Float[Array, "..."], t: Time) -> Estimates:
+        """Return the posterior means of x_0 and of eps, both of the shape of x."""
+        return jax.tree.map(lambda part: part.reshape(x.shape), self._marginal.estimates(x, t))
 
     def log_prob(self, x: Float[Array, "..."], t: Time) -> Float[Array, ""]:
         """Return log p_t(x) in nats."""
@@ -103,8 +110,13 @@ class MixtureDenoiser:
 
     def __call__(self, x: Float[Array, "..."], t: Time) -> Float[Array, "..."]:
         """Return the posterior mean of x_0, of the shape of x."""
-        estimates = jnp.stack([m.denoised(x, t) for m in self._marginals])
-        return (jax.nn.softmax(self._joint(x, t)) @ estimates).reshape(x.shape)
+        return self.estimates(x, t).clean
+
+    def estimates(self, x: Float[Array, "..."], t: Time) -> Estimates:
+        """Return the posterior means of x_0 and of eps, both of the shape of x."""
+        responsibilities = jax.nn.softmax(self._joint(x, t))
+        each = [m.estimates(x, t) for m in self._marginals]
+        return jax.tree.map(lambda *parts: (responsibilities @ jnp.stack(parts)).reshape(x.shape), *each)
 
     def log_prob(self, x: Float[Array, "..."], t: Time) -> Float[Array, ""]:
         """Return log p_t(x) in nats."""

@@ -7,6 +7,7 @@ from jax.scipy.special import log_ndtr
 from jaxtyping import ArrayLike, Float
 
 from sde_jax.errors import InputError
+from sde_jax.prediction.tweedie import Estimates
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Time
 
@@ -42,15 +43,19 @@ class HistogramDenoiser:
 
     def __call__(self, x: Float[Array, "..."], t: Time) -> Float[Array, "..."]:
         """Return E[x_0 | x_t = x], of the shape of x."""
+        return self.estimates(x, t).clean
+
+    def estimates(self, x: Float[Array, "..."], t: Time) -> Estimates:
+        """Return E[x_0 | x_t = x] and E[eps | x_t = x] = (m - E[x_0 | x_t = x]) / s, both of the shape of x."""
         m, s = self._observation(x, t)
-        log_mass, centre = jax.vmap(_moments, in_axes=(0, 0, None, None))(m, s, self.low, self.high)
+        log_mass, centre, mean = jax.vmap(_moments, in_axes=(0, 0, None, None))(m, s, self.low, self.high)
         weight = jax.nn.softmax(self._log_density(x) + log_mass, axis=-1)
-        return jnp.sum(weight * centre, axis=-1).reshape(x.shape)
+        return Estimates(*(jnp.sum(weight * part, axis=-1).reshape(x.shape) for part in (centre, -mean)))
 
     def log_prob(self, x: Float[Array, "..."], t: Time) -> Float[Array, ""]:
         """Return log p_t(x) in nats."""
         m, s = self._observation(x, t)
-        log_mass, _ = jax.vmap(_moments, in_axes=(0, 0, None, None))(m, s, self.low, self.high)
+        log_mass, *_ = jax.vmap(_moments, in_axes=(0, 0, None, None))(m, s, self.low, self.high)
         alpha = jnp.broadcast_to(self.sde.alpha(t), x.shape)
         return jnp.sum(jax.nn.logsumexp(self._log_density(x) + log_mass, axis=-1)) - jnp.sum(jnp.log(alpha))
 
@@ -64,18 +69,19 @@ class HistogramDenoiser:
         return jnp.broadcast_to(self.log_density, (*x.shape, self.low.size)).reshape(-1, self.low.size)
 
 
-def _moments(m: Array, s: Array, low: Array, high: Array) -> tuple[Array, Array]:
-    """Return the log mass of N(m, s^2) in each interval, and its mean there."""
+def _moments(m: Array, s: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
+    """Return the log mass of N(m, s^2) in each interval, its mean there, and how many s that is above m."""
     a, width = (low - m) / s, (high - low) / s
     narrow = width < 1
     wide_mass, wide_mean = _truncated(jnp.where(narrow, 0.0, a), jnp.where(narrow, 1.0, width))
     narrow_mass, narrow_mean = _quadrature(jnp.where(narrow, a, 0.0), jnp.where(narrow, width, 1.0))
-    mean = low + s * jnp.where(narrow, narrow_mean, wide_mean)
-    return jnp.where(narrow, narrow_mass, wide_mass), jnp.clip(mean, low, high)
+    centre = low + s * jnp.where(narrow, narrow_mean, wide_mean - a)
+    mean = jnp.clip(jnp.where(narrow, a + narrow_mean, wide_mean), a, a + width)
+    return jnp.where(narrow, narrow_mass, wide_mass), jnp.clip(centre, low, high), mean
 
 
 def _truncated(a: Array, width: Array) -> tuple[Array, Array]:
-    """Return log(Phi(b) - Phi(a)) with b = a + width, and the mean of a standard normal in [a, b] less a."""
+    """Return log(Phi(b) - Phi(a)) with b = a + width, and the mean of a standard normal in [a, b]."""
     b = a + width
     # In the tail where both are small: Phi(b) - Phi(a) = Phi(-a) - Phi(-b).
     near, far = jnp.where(a > 0, -a, b), jnp.where(a > 0, -b, a)
@@ -83,11 +89,11 @@ def _truncated(a: Array, width: Array) -> tuple[Array, Array]:
     log_mass = log_near + jnp.log1p(-jnp.exp(log_far - log_near))
     log_phi = -0.5 * jnp.log(2 * jnp.pi)
     mean = jnp.exp(log_phi - 0.5 * a**2 - log_mass) - jnp.exp(log_phi - 0.5 * b**2 - log_mass)
-    return log_mass, mean - a
+    return log_mass, mean
 
 
 def _quadrature(a: Array, width: Array) -> tuple[Array, Array]:
-    """Return what `_truncated` does, of intervals shorter than 1, whose b - a would be lost to rounding."""
+    """Return what `_truncated` does, the mean less a, of intervals shorter than 1, whose b - a would be lost."""
     inside = width[:, None] * (0.5 + 0.5 * _NODES)
     log_phi = -0.5 * (a[:, None] + inside) ** 2 - 0.5 * jnp.log(2 * jnp.pi)
     log_parts = log_phi + jnp.log(0.5 * width)[:, None] + jnp.log(_WEIGHTS)

@@ -1,4 +1,4 @@
-"""What a network predicts: x0hat = c_skip x + c_out F(c_in x, c_noise)."""
+"""What a network predicts: x0hat = c_skip x + c_out F(c_in x, c_noise), and epshat = e_skip x + e_out F with it."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -12,12 +12,17 @@ from sde_jax.typing import Array, Time
 
 
 class Coefficients(NamedTuple):
-    """The four scalars of a parameterisation at one time (Karras et al. 2022, eq. 7)."""
+    """The four scalars of a parameterisation at one time (Karras et al. 2022, eq. 7).
+
+    noise_estimate: (e_skip, e_out) = ((1 - alpha c_skip) / sigma, -alpha c_out / sigma), written so that nothing is
+    subtracted; None where only the difference x - alpha x0hat tells the noise.
+    """
 
     skip: Array
     out: Array
     scale_in: Array
     noise: Time
+    noise_estimate: tuple[Array, Array] | None = None
 
 
 class Parameterization(Protocol):
@@ -35,9 +40,9 @@ class Epsilon:
     label: Label = field(default_factory=ScaledTime)
 
     def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:
-        """Return (1/alpha, -sigma/alpha, 1, label)."""
-        alpha = sde.alpha(t)
-        return Coefficients(1 / alpha, -sde.sigma(t) / alpha, jnp.ones_like(alpha), self.label.at(sde, t))
+        """Return (1/alpha, -sigma/alpha, 1, label), and (0, 1) for the noise."""
+        alpha, zero, one = sde.alpha(t), *_zero_and_one(sde, t)
+        return Coefficients(1 / alpha, -sde.sigma(t) / alpha, one, self.label.at(sde, t), (zero, one))
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,8 @@ class X0:
 
     def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:
         """Return (0, 1, 1, label)."""
-        one = jnp.ones_like(sde.alpha(t))
-        return Coefficients(jnp.zeros_like(one), one, one, self.label.at(sde, t))
+        zero, one = _zero_and_one(sde, t)
+        return Coefficients(zero, one, one, self.label.at(sde, t))
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,12 @@ class V:
     label: Label = field(default_factory=ScaledTime)
 
     def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:
-        """Return (alpha / r^2, -sigma / r, 1 / r, label) with r^2 = alpha^2 + sigma^2."""
+        """Return (alpha / r^2, -sigma / r, 1 / r, label) with r^2 = alpha^2 + sigma^2; (sigma / r^2, alpha / r)."""
         alpha, sigma = sde.alpha(t), sde.sigma(t)
         r = jnp.hypot(alpha, sigma)
-        return Coefficients(alpha / r**2, -sigma / r, 1 / r, self.label.at(sde, t))
+        return Coefficients(
+            alpha / r**2, -sigma / r, 1 / r, self.label.at(sde, t), noise_estimate=(sigma / r**2, alpha / r)
+        )
 
 
 @dataclass(frozen=True)
@@ -79,16 +86,17 @@ class Velocity:
     label: Label = field(default_factory=ScaledTime)
 
     def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:
-        """Return (sigma' / d, -sigma / d, 1, label), d = alpha sigma' - alpha' sigma; (1/alpha, 0) where sigma = 0.
+        """Return (sigma' / d, -sigma / d, 1, label), d = alpha sigma' - alpha' sigma; (-alpha' / d, alpha / d).
 
-        The limit is written out since sigma' may be infinite there.
+        Where sigma = 0 the limit (1/alpha, 0) is written out, since sigma' may be infinite there.
         """
         alpha, sigma = sde.alpha(t), sde.sigma(t)
         stretch, growth = sde.speeds(t)
         d = alpha * growth - stretch * sigma
         clean = sigma == 0
         skip, out = jnp.where(clean, jnp.reciprocal(alpha), growth / d), jnp.where(clean, 0.0, -sigma / d)
-        return Coefficients(skip, out, jnp.ones_like(alpha), self.label.at(sde, t))
+        one, label = jnp.ones_like(alpha), self.label.at(sde, t)
+        return Coefficients(skip, out, one, label, noise_estimate=(-stretch / d, alpha / d))
 
 
 @dataclass(frozen=True)
@@ -98,9 +106,10 @@ class ScoreFunction:
     label: Label = field(default_factory=ScaledTime)
 
     def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:
-        """Return (1/alpha, sigma^2/alpha, 1, label)."""
-        alpha = sde.alpha(t)
-        return Coefficients(1 / alpha, sde.variance(t) / alpha, jnp.ones_like(alpha), self.label.at(sde, t))
+        """Return (1/alpha, sigma^2/alpha, 1, label), and (0, -sigma) for the noise."""
+        alpha, zero, one = sde.alpha(t), *_zero_and_one(sde, t)
+        label, noise = self.label.at(sde, t), (zero, -sde.sigma(t))
+        return Coefficients(1 / alpha, sde.variance(t) / alpha, one, label, noise)
 
 
 @dataclass(frozen=True)
@@ -121,9 +130,15 @@ class EDM:
             raise InputError(f"{self}: expected sigma_data > 0 and noise_scale > 0")
 
     def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:
-        """Return the four scalars of the class's formula."""
+        """Return the four scalars of the class's formula; (s / (alpha (s^2 + sd^2)), -sd / sqrt(s^2 + sd^2))."""
         alpha, s = sde.alpha(t), jnp.exp(-sde.log_snr(t))
         total = s**2 + self.sigma_data**2
         root = jnp.sqrt(total)
-        label = LogNoise(self.noise_scale).at(sde, t)
-        return Coefficients(self.sigma_data**2 / (total * alpha), s * self.sigma_data / root, 1 / (alpha * root), label)
+        skip, out = self.sigma_data**2 / (total * alpha), s * self.sigma_data / root
+        label, noise = LogNoise(self.noise_scale).at(sde, t), (s / (total * alpha), -self.sigma_data / root)
+        return Coefficients(skip, out, 1 / (alpha * root), label, noise)
+
+
+def _zero_and_one(sde: GaussianPath, t: Time) -> tuple[Array, Array]:
+    one = jnp.ones_like(sde.alpha(t))
+    return jnp.zeros_like(one), one

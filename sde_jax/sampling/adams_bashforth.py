@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
+from sde_jax.prediction import Estimates
 from sde_jax.sampling.grids import Karras, Spacing
 from sde_jax.sampling.history import History, Multistep
-from sde_jax.sampling.kernel import along_noise, eps_of, lagrange_coefficients
+from sde_jax.sampling.kernel import along_noise, lagrange_coefficients
 from sde_jax.sampling.loop import Step
 from sde_jax.sampling.singlestep import check_order
 from sde_jax.sde import GaussianPath
@@ -43,12 +44,12 @@ class AdamsBashforth(Multistep):
     def coefficients(self, sde: GaussianPath, t: Time, s: Time, nodes: Sequence[Time]) -> list[Array]:
         """Return the b_m of the values at the times `nodes`, nodes[0] = t, for a step from t to s."""
 
-    def observe(self, x: Array, t: Time, history: History, x0: Array, sde: GaussianPath) -> tuple[Array, History]:
+    def observe(self, x: Array, t: Time, history: History, now: Estimates, sde: GaussianPath) -> tuple[Array, History]:
         """Remember the estimate of eps."""
-        return x, history.extended(t, eps_of(sde, x, x0, t), sde)
+        return x, history.extended(t, now.noise, sde)
 
     def advance(
-        self, key: Key, x: Array, t: Time, s: Time, history: History, x0: Array, sde: GaussianPath
+        self, key: Key, x: Array, t: Time, s: Time, history: History, now: Estimates, sde: GaussianPath
     ) -> tuple[Step, History]:
         """Carry x from t to s."""
         eps = mean_eps = history.estimates[0]
@@ -58,7 +59,7 @@ class AdamsBashforth(Multistep):
             times = [jnp.where(usable, time, t + m * (t - s)) for m, time in enumerate(history.times[:order])]
             b = [jnp.where(usable, c, 0.0) for c in self.coefficients(sde, t, s, times)]
             mean_eps = jnp.where(usable, sum(c * e for c, e in zip(b, history.estimates, strict=False)), mean_eps)
-        mean = along_noise(sde, t, s, x0, eps, mean_eps)
+        mean = along_noise(sde, t, s, now.clean, eps, mean_eps)
         return Step(mean, mean), history
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
+from sde_jax.prediction import estimates_of
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -14,7 +15,7 @@ from sde_jax.typing import Array, Denoiser, Key, Time
 
 @dataclass(frozen=True)
 class Refresh(FixedGridSolver):
-    """x_s = alpha_s x0hat + sigma_s (rho eps_hat + sqrt(1 - rho^2) z), eps_hat = (x - alpha_t x0hat) / sigma_t.
+    """x_s = alpha_s x0hat + sigma_s (rho eps_hat + sqrt(1 - rho^2) z), x = alpha_t x0hat + sigma_t eps_hat.
 
     The clean estimate is taken for x_0, and a part of the noise that it implies for new noise: how large a part is
     all that distinguishes these samplers. Finite at both ends, even where alpha_t or sigma_s is 0.
@@ -28,10 +29,9 @@ class Refresh(FixedGridSolver):
         self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
     ) -> tuple[Step, Any]:
         """Carry x from t to s."""
-        x0, sigma_s = denoise(x, t), sde.sigma(s)
+        (x0, eps), sigma_s = estimates_of(denoise, sde)(x, t), sde.sigma(s)
         rho, renewed = self.kept(sde.log_snr(s) - sde.log_snr(t))
-        ratio = sigma_s / sde.sigma(t) * rho
-        mean = ratio * x + (sde.alpha(s) - ratio * sde.alpha(t)) * x0
+        mean = sde.alpha(s) * x0 + sigma_s * rho * eps
         return Step(mean + sigma_s * renewed * sde.noise(key, x.shape, x.dtype), mean), state
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from sde_jax.errors import InputError
 from sde_jax.measurement import Independent, Measurement
+from sde_jax.prediction import estimates_of
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -57,8 +58,7 @@ class DDRM(FixedGridSolver):
         measured = values > 1e-6
         r = jnp.where(measured, self._deviation() / jnp.where(measured, values, 1), jnp.inf)
         y = spectrum.of(jnp.where(observed, value, 0)) / jnp.where(measured, values, 1)
-        clean, tau = denoise(x, t), sde.sigma(s) / sde.alpha(s)
-        eps = (x - sde.alpha(t) * clean) / sde.sigma(t)
+        (clean, eps), tau = estimates_of(denoise, sde)(x, t), sde.sigma(s) / sde.alpha(s)
         d, e, z = (spectrum.to(v) for v in (clean, eps, sde.noise(key, x.shape, x.dtype)))
         away = jnp.where(measured, (y - d) / r, e)
         fine = tau >= r

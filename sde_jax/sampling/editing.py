@@ -6,7 +6,7 @@ from jaxtyping import ArrayLike
 
 from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
-from sde_jax.prediction import check_denoiser, score_of
+from sde_jax.prediction import check_denoiser, moved, score_of
 from sde_jax.pytree import concrete, known
 from sde_jax.sampling.ddim import DDIM
 from sde_jax.sampling.grids import checked
@@ -92,13 +92,12 @@ def inverted(
     if concrete(times) and times[-1] <= 0:
         raise InputError(f"a grid that ends at {times[-1]:g}: expected to start to encode above 0, such as at 1e-3")
     centred, up = Centred(sde), jnp.asarray(times)[::-1]
+    denoise = moved(denoise, lambda y, t: (y + sde.offset(t), t))
     start = finite(x - sde.offset(up[0]), "what is to be edited holds NaN or infinity: expected finite numbers")
 
     def body(carry, inputs):
         (y, state, evaluations), (t, s) = carry, inputs
-        step, state = solver.step(
-            jax.random.key(0), y, t, s, state, sde=centred, denoise=lambda y, t: denoise(y + sde.offset(t), t)
-        )
+        step, state = solver.step(jax.random.key(0), y, t, s, state, sde=centred, denoise=denoise)
         y = step.mean if interval is None else interval.clipped(step.mean, s, centred)
         return (y, state, evaluations + step.evaluations), None
 

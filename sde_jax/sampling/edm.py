@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
-from sde_jax.sampling.kernel import along_noise, eps_of
+from sde_jax.prediction import estimates_of
+from sde_jax.sampling.kernel import along_noise
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -51,13 +52,12 @@ class EDMHeun(FixedGridSolver):
         """Carry x from t to s."""
         if self.churn:
             x, t = self.raised(key, x, t, state, sde)
-        x0 = denoise(x, t)
-        eps = eps_of(sde, x, x0, t)
+        estimates = estimates_of(denoise, sde)
+        x0, eps = estimates(x, t)
         euler = along_noise(sde, t, s, x0, eps, eps)
 
         def heun() -> Step:
-            ahead = eps_of(sde, euler, denoise(euler, s), s)
-            arrived = along_noise(sde, t, s, x0, eps, 0.5 * (eps + ahead))
+            arrived = along_noise(sde, t, s, x0, eps, 0.5 * (eps + estimates(euler, s).noise))
             return Step(arrived, arrived, jnp.asarray(2))
 
         finite = jnp.all(jnp.isfinite(sde.log_snr(s) - sde.log_snr(t)))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from sde_jax.errors import InputError
+from sde_jax.prediction import Estimates, estimates_of
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sampling.singlestep import runge_kutta
 from sde_jax.sde import GaussianPath
@@ -77,12 +78,12 @@ class Multistep(FixedGridSolver):
         return self.order
 
     @abc.abstractmethod
-    def observe(self, x: Array, t: Time, history: History, x0: Array, sde: GaussianPath) -> tuple[Array, History]:
-        """Return x, corrected, and the history, extended, once the clean estimate x0 at t is known."""
+    def observe(self, x: Array, t: Time, history: History, now: Estimates, sde: GaussianPath) -> tuple[Array, History]:
+        """Return x, corrected, and the history, extended, once the estimates at t are known."""
 
     @abc.abstractmethod
     def advance(
-        self, key: Key, x: Array, t: Time, s: Time, history: History, x0: Array, sde: GaussianPath
+        self, key: Key, x: Array, t: Time, s: Time, history: History, now: Estimates, sde: GaussianPath
     ) -> tuple[Step, History]:
         """Carry x from t to s through the values of the history."""
 
@@ -100,18 +101,18 @@ class Multistep(FixedGridSolver):
         self, key: Key, x: Array, t: Time, s: Time, state: History, *, sde: GaussianPath, denoise: Denoiser
     ) -> tuple[Step, History]:
         """Carry x from t to s."""
-        x0 = denoise(x, t)
-        x, history = self.observe(x, t, state, x0, sde)
+        now = estimates_of(denoise, sde)(x, t)
+        x, history = self.observe(x, t, state, now, sde)
         if not self.starts:
-            return self.advance(key, x, t, s, history, x0, sde)
+            return self.advance(key, x, t, s, history, now, sde)
 
         def start() -> tuple[Step, History]:
             order = int(self.convergence_order) - 1
-            arrived = runge_kutta(x, t, s, x0, order, sde=sde, denoise=denoise)
+            arrived = runge_kutta(x, t, s, now.clean, order, sde=sde, denoise=denoise)
             return Step(arrived, arrived, jnp.asarray(order)), history
 
         def proceed() -> tuple[Step, History]:
-            step, after = self.advance(key, x, t, s, history, x0, sde)
+            step, after = self.advance(key, x, t, s, history, now, sde)
             return step._replace(evaluations=jnp.asarray(step.evaluations)), after
 
         finite = jnp.all(jnp.isfinite(sde.log_snr(s) - sde.log_snr(t)))

@@ -110,8 +110,3 @@ def along_noise(sde: GaussianPath, t: Time, s: Time, x0: Array, eps: Array, mean
     alpha_t = sde.alpha(t)
     start = jnp.where(alpha_t == 0, 0.0, sde.sigma(t) / jnp.where(alpha_t == 0, 1.0, alpha_t))
     return sde.alpha(s) * (x0 + start * (eps - mean_eps)) + sde.sigma(s) * mean_eps
-
-
-def eps_of(sde: GaussianPath, x: Array, x0: Array, t: Time) -> Array:
-    """Return the noise (x - alpha x0) / sigma that a clean estimate implies."""
-    return (x - sde.alpha(t) * x0) / sde.sigma(t)

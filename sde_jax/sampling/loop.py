@@ -12,7 +12,7 @@ from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
-from sde_jax.prediction import check_denoiser
+from sde_jax.prediction import check_denoiser, moved
 from sde_jax.sampling.grids import LogSNR, Spacing, checked, frames_of
 from sde_jax.sde import Centred, GaussianPath, require_falling, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -203,9 +203,8 @@ def _carry(
     key: Key, solver: Solver, sde: GaussianPath, denoise: Denoiser, x: Array, grid: Array, frames: int
 ) -> Solution:
     start = finite(x - sde.offset(grid[0]), "the start of a trajectory holds NaN or infinity: expected finite numbers")
-    y, evaluations, trajectory = solver.solve(
-        key, start, grid, frames, sde=Centred(sde), denoise=lambda y, t: denoise(y + sde.offset(t), t)
-    )
+    centred = moved(denoise, lambda y, t: (y + sde.offset(t), t))
+    y, evaluations, trajectory = solver.solve(key, start, grid, frames, sde=Centred(sde), denoise=centred)
     y = finite(
         y,
         f"{type(solver).__name__} on {type(sde).__name__} came to NaN or infinity. Where f and g are infinite (t = 1 "

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError, whole
+from sde_jax.prediction import Estimates
 from sde_jax.reverse import check_churn
 from sde_jax.sampling.history import History, Multistep
 from sde_jax.sampling.kernel import exponential_weights, refresh
@@ -60,22 +61,22 @@ class ExponentialMultistep(Multistep):
         """What predictor and corrector need."""
         return max(self.order, self.corrector_order - 1)
 
-    def observe(self, x: Array, t: Time, history: History, x0: Array, sde: GaussianPath) -> tuple[Array, History]:
+    def observe(self, x: Array, t: Time, history: History, now: Estimates, sde: GaussianPath) -> tuple[Array, History]:
         """Correct the step that led to t, unless it was one of Runge-Kutta's or order 1 for want of values."""
-        extended = history.extended(t, x0, sde)
+        extended = history.extended(t, now.clean, sde)
         if not self.corrector_order:
             return x, extended
         nodes = [history.times[0], t, *history.times[1:]][: self.corrector_order]
-        values = [history.estimates[0], x0, *history.estimates[1:]]
+        values = [history.estimates[0], now.clean, *history.estimates[1:]]
         weights = exponential_weights(sde, nodes[0], t, nodes, self.churn, history.known + 1, self.taken)
         corrected = sum(w * value for w, value in zip(weights, values, strict=False))
         correction = sde.alpha(t) * (corrected - history.predicted)
         return x + jnp.where(history.known > self.starts, correction, 0.0), extended
 
     def advance(
-        self, key: Key, x: Array, t: Time, s: Time, history: History, x0: Array, sde: GaussianPath
+        self, key: Key, x: Array, t: Time, s: Time, history: History, now: Estimates, sde: GaussianPath
     ) -> tuple[Step, History]:
-        """Carry x from t to s; where lambda_t is infinite the history is empty, and x0 alone counts."""
+        """Carry x from t to s; where lambda_t is infinite the history is empty, and the value at t alone counts."""
         nodes, values = list(history.times[: self.order]), history.estimates
         weights = exponential_weights(sde, t, s, nodes, self.churn, history.usable, self.taken)
         predicted = jnp.asarray(sum(w * value for w, value in zip(weights, values, strict=False)))

@@ -44,7 +44,7 @@ def test_held_out_images_are_scored_with_a_standard_error_over_images(run, sde_j
     assert facts["bits_per_dim_standard_error"] == pytest.approx(bits.std(ddof=1) / 4**0.5, rel=1e-5)
     assert (facts["images"], facts["checkpoint_step"], facts["seed"]) == (4, 12, 0)
     assert 4 * (facts["function_evaluations"] - 1) % 6 == 0  # one evaluation and six a step, for each of the images
-    assert np.isfinite(facts["tolerance_change"])
+    assert abs(facts["tolerance_change"]) <= facts["tolerance_change_rms"] <= facts["tolerance_change_largest"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(likelihood, "score", lambda *_: pytest.fail("scored before the flag was looked at"))
         assert "expected" in sde_jax("likelihood", "--workdir", run, "--num_examples=0").problems[0]
@@ -82,3 +82,9 @@ def test_a_solver_that_cannot_reach_its_tolerance_is_an_error_and_no_number(run,
     assert "did not reach rtol=0.05, atol=0.05 within 1 steps: loosen the tolerance or raise max_steps" in line
     assert "Traceback" not in outcome.err
     assert not list(run.glob("likelihood*"))
+
+
+def test_changes_of_images_that_cancel_in_their_mean_are_told_by_their_size():
+    changes = likelihood._changes(np.array([0.008, -0.008, 0.006, -0.006]))
+    expected = {"tolerance_change": 0.0, "tolerance_change_rms": np.sqrt(50) / 1000, "tolerance_change_largest": 0.008}
+    assert changes == pytest.approx(expected)
