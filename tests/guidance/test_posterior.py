@@ -9,7 +9,7 @@ import sde_jax as sj
 from sde_jax.errors import InputError
 from sde_jax.guidance import DPS, DataAssimilation, DiffPIR, MomentMatching, PiGDM, posterior
 from sde_jax.guidance.posterior import Problem, linearised
-from sde_jax.measurement import Correlated, Independent, Matrix, Measurement, NonLinear
+from sde_jax.measurement import Correlated, Identity, Independent, Mask, Matrix, Measurement, NonLinear
 from sde_jax.prediction import exact
 
 RANDOM = np.random.default_rng(0)
@@ -126,6 +126,16 @@ def test_a_measurement_of_much_noise_or_of_nothing_leaves_the_prior(method):
     for measured in (two_sources((1e6, 1e6)), nothing):
         guided = jax.jit(posterior(prior, sde, measured, method, (4,)))
         assert np.allclose(guided(jnp.asarray(X), 0.4), prior(jnp.asarray(X), 0.4), atol=1e-8)
+
+
+@pytest.mark.parametrize("method", [*LINEAR, DPS()], ids=lambda method: type(method).__name__)
+def test_what_a_mask_hides_is_as_if_it_had_not_been_measured(method):
+    sde, seen = sj.VP(), np.array([True, False, False, True])
+    prior = exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+    hidden = Measurement(Mask(seen), jnp.array([0.4, 50.0, -80.0, 0.1]), Independent(0.2))
+    missing = Measurement(Identity(), jnp.where(seen, hidden.value, jnp.nan), Independent(0.2))
+    found = [jax.jit(posterior(prior, sde, y, method, (4,)))(jnp.asarray(X), 0.4) for y in (hidden, missing)]
+    assert np.allclose(*found, atol=1e-12)
 
 
 @pytest.mark.parametrize("method", [*LINEAR, DPS()], ids=lambda method: type(method).__name__)
