@@ -59,6 +59,20 @@ class Linearised(NamedTuple):
         parts = zip(self.problem.measurements, u, strict=True)
         return tuple(part.kept(part.noise.multiply(v)) for part, v in parts)
 
+    def mean_squares(self) -> Values:
+        """Return the mean eigenvalue of A A^T of every source, tr(A A^T) over its observed entries.
+
+        Estimated by |A^T s|^2, s of random signs, always the same ones (Hutchinson 1990).
+        """
+        parts, found = self.problem.measurements, []
+        signs = [jax.random.rademacher(jax.random.key(0), r.shape, r.dtype) for r in self.residuals]
+        signs = [part.kept(s) for part, s in zip(parts, signs, strict=True)]
+        for i, part in enumerate(parts):
+            alone = tuple(s if i == j else jnp.zeros_like(s) for j, s in enumerate(signs))
+            square = jnp.sum(jnp.square(self.backproject(alone)))
+            found.append(square / jnp.maximum(jnp.sum(part.observed), 1))
+        return tuple(found)
+
 
 class Corrected(NamedTuple):
     """The estimate given y, and the relative residual of the linear system that it took: 0 where none was solved."""

@@ -170,6 +170,41 @@ def test_moment_matching_is_pigdm_where_the_jacobian_is_no_covariance(jacobian):
     assert np.allclose(corrected.x0, PiGDM(data_variance=0.7).correct(at).x0, atol=1e-4)
 
 
+def along(count: int, correlation: float, deviation: float, hidden: slice):
+    """A stationary AR(1) process, measured but for a gap: prior covariance, y, its measurement, posterior moments."""
+    covariance = correlation ** np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
+    y = np.linalg.cholesky(covariance) @ np.random.default_rng(3).normal(size=count)
+    y[hidden] = np.nan
+    seen = ~np.isnan(y)
+    a = np.eye(count)[seen]
+    exactly = conditioned(np.zeros(count), covariance, a, deviation**2 * np.eye(len(a)), y[seen])
+    return covariance, Measurement(Identity(), jnp.asarray(y), Independent(deviation)), exactly
+
+
+@pytest.mark.parametrize("method", [MomentMatching(), MomentMatching(tolerance=1e-9)], ids=["default", "exact"])
+def test_by_default_moment_matching_is_the_posterior_of_a_masked_chain(method):
+    """Whose covariance has eigenvalues from 0.03 to 30: a few iterations do not do."""
+    sde = sj.VP()
+    covariance, measurement, moments = along(48, 0.95, 0.1, slice(20, 28))
+    truth = exact.GaussianDenoiser(sde, *moments)
+    guided = posterior(exact.GaussianDenoiser(sde, np.zeros(48), covariance), sde, measurement, method, (48,))
+    x, times = jnp.asarray(np.random.default_rng(4).normal(size=48)), jnp.array([0.05, 0.2, 0.5, 0.95])
+    corrected = jax.jit(jax.vmap(guided.corrected, (None, 0)))(x, times)
+    expected = jax.vmap(truth, (None, 0))(x, times)
+    assert np.all(corrected.unsolved <= method.tolerance)
+    assert np.abs(corrected.x0 - expected).max() < 20 * method.tolerance
+
+
+def test_sources_of_very_different_noise_are_solved_together():
+    sde = sj.VP()
+    covariance, coarse, _ = along(48, 0.95, 0.5, slice(0, 0))
+    fine = Measurement(Identity(), jnp.where(jnp.arange(48) % 3 == 0, coarse.value, jnp.nan), Independent(1e-3))
+    prior = exact.GaussianDenoiser(sde, np.zeros(48), covariance)
+    guided = posterior(prior, sde, (coarse, fine), MomentMatching(), (48,))
+    times = jnp.array([0.02, 0.1, 0.3, 0.9])
+    assert np.all(jax.jit(jax.vmap(guided.corrected, (None, 0)))(jnp.zeros(48), times).unsolved <= 1e-3)
+
+
 def test_conjugate_gradients_that_do_not_converge_are_told():
     sde = sj.VP()
     prior = exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
