@@ -1,6 +1,7 @@
 """Methods whose V_t = R + A C A^T takes a linear system: choices of C, the covariance of x0 given x_t."""
 
 import abc
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +31,7 @@ class _Gain(abc.ABC):
 
     iterations: int = 100
     tolerance: float = 1e-3
-    calibrated: ClassVar[bool] = True
+    least_churn: ClassVar[float] = 1.0
 
     def __post_init__(self):
         if not whole(self.iterations, 1) or not 0 < self.tolerance < 1:
@@ -93,6 +94,8 @@ class MomentMatching(PiGDM):
     residual is left, or r^T V^-1 r < 0, V is PiGDM's. It counts as unsolved.
     """
 
+    least_churn: ClassVar[float] = 0.0
+
     def correct(self, at: Linearised) -> Corrected:
         """Return Kalman's update of the estimate."""
         spread = lambda v: at.shift * at.pull(v)  # noqa: E731
@@ -113,7 +116,7 @@ class DiffPIR(_Gain):
     """
 
     trust: float = 1.0
-    calibrated: ClassVar[bool] = False
+    least_churn: ClassVar[float] = math.inf
 
     def __post_init__(self):
         super().__post_init__()

@@ -161,10 +161,7 @@ class FeynmanKac:
     @property
     def churn(self) -> float:
         """The solver's."""
-        solver = self.stepper
-        if not solver.draws_noise or isinstance(solver, Ancestral):
-            return float(solver.draws_noise)
-        return solver.eta if isinstance(solver, DDIM) else getattr(solver, "churn")  # noqa: B009
+        return self.stepper.effective_churn
 
     def start(self, key: Key, shape: tuple[int, ...], grid: Array) -> tuple[Particle, Array]:
         """Draw from the prior's power; return the particle and log of its weight, with the constant.
