@@ -4,6 +4,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import ArrayLike, Bool, Float, Int
 
 from sde_jax.errors import InputError, whole
@@ -43,11 +44,12 @@ class Particles(NamedTuple):
 
     x: [n, *shape]; log_weights: [n], normalised; log_normalizer: log of the estimate, unbiased itself, of the target's
     normaliser; log_normalizer_error: the standard error of that logarithm by chance, from how unevenly weight has come
-    to the descendants of the first particles (Chan & Lai 2013; Lee & Whiteley 2018), infinite where they descend from
-    so few (fewer than `FEW`, evenly weighed) that it cannot be known; ess: [steps], the effective sample size after each step, before resampling; resampled: [steps], whether
-    the step was followed by resampling; collapsed: whether at some time one particle had all the weight (an effective
-    sample size below 1.5), so that the samples descend from one, and neither they nor the normaliser can be trusted:
-    take more particles, or more steps.
+    to the descendants of the first particles (Chan & Lai 2013; Lee & Whiteley 2018), infinite where the weight is with
+    so few (fewer than `FEW`) that it cannot be known; what the grid adds is told by `log_normalizer`; ess: [steps], the
+    effective sample size after each step, before resampling; resampled: [steps], whether the step was followed by
+    resampling; collapsed: whether at some time one particle had all the weight (an effective sample size below 1.5), so
+    that the samples descend from one, and neither they nor the normaliser can be trusted: take more particles, or more
+    steps.
     """
 
     x: Float[Array, "n ..."]
@@ -137,6 +139,48 @@ def sample_particles(
     cloud = _Cloud(particles, log_weights, jnp.zeros(()), jnp.arange(n))
     cloud, (ess, wanted) = jax.lax.scan(body, cloud, (jnp.arange(1, steps + 1), times[:-1], times[1:]))
     return _result(system, cloud, times[-1], ess, wanted)
+
+
+class LogNormalizer(NamedTuple):
+    """log of a target's normaliser, in nats, and its two errors.
+
+    value: with all the grid; by_chance: its standard error, `Particles.log_normalizer_error`; by_grid: what finer steps
+    would change, estimated (it has by_chance's error too); particles: those of all the grid.
+    """
+
+    value: Float[Array, ""]
+    by_chance: Float[Array, ""]
+    by_grid: Float[Array, ""]
+    particles: Particles
+
+
+def log_normalizer(
+    key: Key,
+    system: System,
+    grid: ArrayLike,
+    shape: tuple[int, ...],
+    n: int,
+    threshold: float = 0.5,
+    window: tuple[float, float] = (0.0, 1.0),
+) -> LogNormalizer:
+    """Return log of the normaliser with both its errors, by `sample_particles` down the grid and every second time.
+
+    With Z_h of steps h, log Z_h - log Z_2h = (1 - 2^p) C h^p: by_grid is |log Z_h - log Z_2h| / (2^p - 1), p the
+    system's `normalizer_order`, 1 for one that states none (Richardson). Where it is not small beside what one wants to
+    know, take more steps. Half as much again as `sample_particles` costs. Raises as that does, and `InputError` for a
+    grid of one step.
+    """
+    times = checked(grid)
+    steps = len(times) - 1
+    if steps < 2:
+        raise InputError(f"a grid of {steps} step: expected two or more, to be compared with half as many")
+    fine, coarse = jax.random.split(key)
+    found = sample_particles(fine, system, times, shape, n, threshold, window)
+    half = np.unique([*range(0, steps, 2), steps])
+    other = sample_particles(coarse, system, times[half], shape, n, threshold, window).log_normalizer
+    order = getattr(system, "normalizer_order", 1.0)
+    change = jnp.abs(found.log_normalizer - other) / (2**order - 1)
+    return LogNormalizer(found.log_normalizer, found.log_normalizer_error, change, found)
 
 
 def _result(system: System, cloud: _Cloud, t: Time, ess: Array, resampled: Array) -> Particles:
