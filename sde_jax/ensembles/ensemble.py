@@ -94,7 +94,8 @@ class Flags:
             yield (
                 f"{100 * self.unsolved:.3g}% of the linear systems looked at were left with a relative residual above "
                 f"{self.tolerance:g}, at worst {self.worst:.2g}: raise the method's iterations (on the command line "
-                "--config.method.iterations), or compare with PiGDM"
+                "--config.method.iterations); where that does not help, as the network's Jacobian is no covariance, "
+                "compare with PiGDM"
             )
 
 

@@ -26,7 +26,7 @@ from sde_jax.prediction import check_denoiser
 from sde_jax.sde import GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Time
 
-FAR, OFF = 30.0, 0.5
+FAR, OFF = 100.0, 0.5
 """How far the noise of x may be from 0, in deviations and in parts of the clean estimate."""
 Values = tuple[Array, ...]
 """An array of the shape of y for every source."""
