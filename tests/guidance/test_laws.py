@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import sde_jax as sj
-from sde_jax.ensembles import calibrated, draw
+from sde_jax.ensembles import Ensemble, calibrated, draw
 from sde_jax.guidance import DPS, DataAssimilation, DiffPIR, MomentMatching, PiGDM, posterior
 from sde_jax.measurement import Identity, Independent, Measurement
 from sde_jax.prediction import exact
@@ -91,18 +91,24 @@ def test_churn_is_what_a_solver_renews():
 def test_whoever_samples_by_too_little_churn_is_told():
     prior = exact.GaussianDenoiser(SDE, np.zeros(SIZE), COVARIANCE)
     keys, grid = jax.random.split(jax.random.key(0), 2), sj.grids.LogSNR().times(SDE, 3, 1e-3)
-    of = lambda method: posterior(prior, SDE, measured(), method, (SIZE,))  # noqa: E731
+
+    def sampled(solver, method):
+        guided = posterior(prior, SDE, measured(), method, (SIZE,))
+        jax.eval_shape(lambda: sj.sample(keys, solver, SDE, guided, grid, (SIZE,)))
+        jax.eval_shape(lambda: sj.transport(keys[0], solver, SDE, guided, jnp.zeros(SIZE), grid))
+
     with pytest.warns(UserWarning, match=r"PiGDM\(.*sampled with churn 0: .*churn 1 or more"):
-        sj.sample(keys, FLOW, SDE, of(PiGDM()), grid, (SIZE,))
+        sampled(FLOW, PiGDM())
     with pytest.warns(UserWarning, match=r"DataAssimilation\(.*sampled with churn 1: .*churn 1.96 or more"):
-        sj.transport(keys[0], REVERSE, SDE, of(DataAssimilation()), jnp.zeros(SIZE), grid)
+        sampled(REVERSE, DataAssimilation())
     given = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (2, *jnp.shape(leaf))), measured())
     with pytest.warns(UserWarning, match="sampled with churn 0"):
-        found = draw(keys, given, PiGDM(), FLOW, SDE, prior, grid, (SIZE,))
+        jax.eval_shape(lambda: draw(keys, given, PiGDM(), FLOW, SDE, prior, grid, (SIZE,)))
+    sampled(FLOW, MomentMatching())
+    sampled(REVERSE, PiGDM())
+    found = Ensemble(np.zeros((1, 2, SIZE)), np.ones((1, 2)), np.zeros((1, 2, 0)))
     assert found.flags(PiGDM(), FLOW).point_estimates
     assert not found.flags(PiGDM(), REVERSE).point_estimates
-    sj.sample(keys, FLOW, SDE, of(MomentMatching()), grid, (SIZE,))
-    sj.sample(keys, REVERSE, SDE, of(PiGDM()), grid, (SIZE,))
 
 
 @pytest.mark.parametrize("solver", [FLOW, REVERSE], ids=["flow", "reverse"])
