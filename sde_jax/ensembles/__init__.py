@@ -12,5 +12,6 @@ from sde_jax.ensembles.diagnostics import spread_skill as spread_skill
 from sde_jax.ensembles.diagnostics import uniformity as uniformity
 from sde_jax.ensembles.ensemble import Ensemble as Ensemble
 from sde_jax.ensembles.ensemble import Flags as Flags
+from sde_jax.ensembles.ensemble import calibrated as calibrated
 from sde_jax.ensembles.ensemble import draw as draw
 from sde_jax.ensembles.ensemble import drawn as drawn

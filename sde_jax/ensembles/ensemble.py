@@ -1,5 +1,6 @@
 """Many samples of a posterior, and whether they can be trusted."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,9 +12,19 @@ from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax.errors import InputError
 from sde_jax.guidance import Posterior, PosteriorMethod, posterior
-from sde_jax.sampling import Solver, grids, sample_given
+from sde_jax.pytree import concrete
+from sde_jax.sampling import Solver, churn_of, grids, sample_given
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key
+
+
+def calibrated(method: PosteriorMethod, solver: Solver) -> bool:
+    """Return whether the spread of samples by a method and a sampler estimates the posterior's.
+
+    It does from the method's `least_churn` on; otherwise samples are point estimates.
+    """
+    return churn_of(solver) >= method.least_churn
+
 
 FRAMES = 5
 """Times of a trajectory at which the linear system is looked at."""
@@ -45,13 +56,13 @@ class Ensemble(NamedTuple):
         members = np.asarray(self.members)
         return np.std(members, 1, ddof=1) if members.shape[1] > 1 else np.full_like(members[:, 0], np.nan)
 
-    def flags(self, method: PosteriorMethod) -> "Flags":
-        """Return what must be known of samples drawn by `method`."""
+    def flags(self, method: PosteriorMethod, solver: Solver) -> "Flags":
+        """Return what must be known of samples drawn by `method` and `solver`."""
         unsolved, members = np.asarray(self.unsolved), np.asarray(self.members)
         over = np.count_nonzero(unsolved > method.tolerance) / max(unsolved.size, 1)
         broken = ~np.isfinite(members).reshape(*np.shape(self.evaluations), -1).all(-1)
         worst = float(np.max(unsolved, initial=0))
-        return Flags(over, worst, method.tolerance, int(broken.sum()), not method.calibrated)
+        return Flags(over, worst, method.tolerance, int(broken.sum()), not calibrated(method, solver))
 
 
 @dataclass(frozen=True)
@@ -59,8 +70,8 @@ class Flags:
     """What must be known of an ensemble.
 
     unsolved: the share of linear systems that were left above `tolerance`, of those looked at; worst: their largest
-    relative residual; not_finite: members with NaN or infinity; point_estimates: whether the method's spread does not
-    estimate the posterior's.
+    relative residual; not_finite: members with NaN or infinity; point_estimates: whether the spread by this method and
+    sampler does not estimate the posterior's.
     """
 
     unsolved: float
@@ -72,14 +83,20 @@ class Flags:
     def warnings(self) -> Iterator[str]:
         """Yield a sentence for each."""
         if self.point_estimates:
-            yield "point estimates: how far the samples of this method spread is not the posterior's uncertainty"
+            yield "point estimates: how far samples of this method by this sampler spread is not the posterior's width"
+        yield from self.unsolved_warnings()
+        if self.not_finite:
+            yield f"{self.not_finite} samples hold NaN or infinity"
+
+    def unsolved_warnings(self) -> Iterator[str]:
+        """Yield a sentence where linear systems were left unsolved."""
         if self.unsolved:
             yield (
                 f"{100 * self.unsolved:.3g}% of the linear systems looked at were left with a relative residual above "
-                f"{self.tolerance:g}, at worst {self.worst:.2g}: raise method.iterations, or compare with PiGDM"
+                f"{self.tolerance:g}, at worst {self.worst:.2g}: raise the method's iterations (on the command line "
+                "--config.method.iterations); where that does not help, as the network's Jacobian is no covariance, "
+                "compare with PiGDM"
             )
-        if self.not_finite:
-            yield f"{self.not_finite} samples hold NaN or infinity"
 
 
 def draw(
@@ -97,7 +114,8 @@ def draw(
 
     measurements: a `Measurement`, or a tuple of several sources, of which every leaf is [n, ...]: traced arrays, so
     that no other measurement of these shapes compiles anything. frames: how many times of the grid the linear system is
-    looked at, at most. Raises `InputError` as `guidance.posterior` and `sampling.sample_given` do.
+    looked at, at most. Outside `jax.jit` it warns where systems were left unsolved; inside, `Ensemble.flags` tells.
+    Raises `InputError` as `guidance.posterior` and `sampling.sample_given` do.
     """
     times = jnp.asarray(grid)
     kept = min(frames, len(times)) if method.tolerance else 0
@@ -110,7 +128,10 @@ def draw(
         return jax.vmap(lambda x, t: denoiser.corrected(sde.from_data(x), t).unsolved)(trajectory, at)
 
     left = jax.vmap(unsolved)(measurements, samples.trajectory) if kept else jnp.zeros((len(keys), 0))
-    return Ensemble(samples.x, samples.evaluations, left)
+    found = Ensemble(samples.x, samples.evaluations, left)
+    if concrete(found) and (flags := found.flags(method, solver)).unsolved:
+        warnings.warn(f"{method}: {next(flags.unsolved_warnings())}", stacklevel=2)
+    return found
 
 
 def drawn(

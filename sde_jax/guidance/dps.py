@@ -1,5 +1,6 @@
 """Diffusion posterior sampling: a point estimate."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ class DPS:
     """
 
     scale: float = 1.0
-    calibrated: ClassVar[bool] = False
+    least_churn: ClassVar[float] = math.inf
     tolerance: ClassVar[float] = 0.0
 
     def __post_init__(self):

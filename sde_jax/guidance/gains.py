@@ -1,5 +1,7 @@
 """Methods whose V_t = R + A C A^T takes a linear system: choices of C, the covariance of x0 given x_t."""
 
+import abc
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,20 +20,26 @@ TRUSTED = 0.1
 
 
 @dataclass(frozen=True)
-class _Gain:
+class _Gain(abc.ABC):
     """A method with a linear system, solved in at most `iterations` of conjugate gradients.
 
-    tolerance: the relative residual at which they end, and above which the result counts as unsolved. Raises
-    `InputError` unless iterations >= 1 and 0 < tolerance < 1.
+    tolerance: the relative residual at which they end, and above which the result counts as unsolved. They are
+    preconditioned by what V would be of C = `_width` I, each source by itself and A A^T by its mean eigenvalue, so that
+    sources of very different noise are solved together. Raises `InputError` unless iterations >= 1 and
+    0 < tolerance < 1.
     """
 
-    iterations: int = 50
+    iterations: int = 100
     tolerance: float = 1e-3
-    calibrated: ClassVar[bool] = True
+    least_churn: ClassVar[float] = 1.0
 
     def __post_init__(self):
         if not whole(self.iterations, 1) or not 0 < self.tolerance < 1:
             raise InputError(f"{self}: expected iterations >= 1 and 0 < tolerance < 1")
+
+    @abc.abstractmethod
+    def _width(self, at: Linearised) -> Array:
+        """Return r^2, the variance of a number of x0 given x_t, or a guess at it."""
 
     def _solve(self, at: Linearised, spread: Callable[[Array], Array]) -> Solved:
         """Return V^-1 (y - A D) with V = R + A C A^T, C applied by `spread`."""
@@ -40,7 +48,10 @@ class _Gain:
             through = at.measure(spread(at.backproject(u)))
             return tuple(r + a for r, a in zip(at.noise(u), through, strict=True))
 
-        return solve(covariance, at.residuals, self.iterations, self.tolerance)
+        width, parts = jnp.mean(self._width(at)), zip(at.problem.measurements, at.mean_squares(), strict=True)
+        inverses = [part.noise.inverse(part.observed, width * mean) for part, mean in parts]
+        precondition = lambda u: tuple(inverse(v) for inverse, v in zip(inverses, u, strict=True))  # noqa: E731
+        return solve(covariance, at.residuals, self.iterations, self.tolerance, precondition)
 
 
 @dataclass(frozen=True)
@@ -63,24 +74,27 @@ class PiGDM(_Gain):
         weighted, unsolved = self._white(at)
         return Corrected(at.x0 + at.shift * at.pull(at.backproject(weighted)), unsolved)
 
+    def _width(self, at: Linearised) -> Array:
+        square = jnp.square(at.deviation)
+        return square * self.data_variance / (square + self.data_variance)
+
     def _white(self, at: Linearised) -> Solved:
         """Return V^-1 (y - A D) of C = r^2 I."""
-        square = jnp.square(at.deviation)
-        spread = square * self.data_variance / (square + self.data_variance)
-        return self._solve(at, lambda v: spread * v)
+        return self._solve(at, lambda v: self._width(at) * v)
 
 
 @dataclass(frozen=True)
 class MomentMatching(PiGDM):
     """C = (sigma^2 / alpha) J^T, the covariance of x0 given x_t by Tweedie's second formula: D + C A^T V^-1 (y - A D).
 
-    Exact for Gaussian data (Boys et al. 2024, TMPD; Rozet et al. 2024, MMPS). A step of conjugate gradients takes a
-    backward evaluation of the denoiser; a few do for measurements of which few directions count. Where a network's J is
-    no covariance, as it is at high noise, which enlarges its errors by sigma^2 / alpha, the system has no solution to
-    be found: where more than `TRUSTED` of the residual is left, or r^T V^-1 r < 0, V is PiGDM's. It counts as unsolved.
+    Exact for Gaussian data (Boys et al. 2024, TMPD; Rozet et al. 2024, MMPS), whatever the sampler. An iteration takes
+    a backward evaluation of the denoiser, and there are as many as the tolerance takes: with fewer `iterations` than
+    that the posterior is another one, biased. Where a network's J is no covariance, as it is at high noise, which
+    enlarges its errors by sigma^2 / alpha, the system has no solution to be found: where more than `TRUSTED` of the
+    residual is left, or r^T V^-1 r < 0, V is PiGDM's. It counts as unsolved.
     """
 
-    iterations: int = 5
+    least_churn: ClassVar[float] = 0.0
 
     def correct(self, at: Linearised) -> Corrected:
         """Return Kalman's update of the estimate."""
@@ -102,15 +116,18 @@ class DiffPIR(_Gain):
     """
 
     trust: float = 1.0
-    calibrated: ClassVar[bool] = False
+    least_churn: ClassVar[float] = math.inf
 
     def __post_init__(self):
         super().__post_init__()
         if not 0 < self.trust < float("inf"):
             raise InputError(f"{self}: expected trust > 0")
 
+    def _width(self, at: Linearised) -> Array:
+        return jnp.square(at.deviation) / self.trust
+
     def correct(self, at: Linearised) -> Corrected:
         """Return the proximal point."""
-        spread = lambda v: jnp.square(at.deviation) / self.trust * v  # noqa: E731
+        spread = lambda v: self._width(at) * v  # noqa: E731
         weighted, unsolved = self._solve(at, spread)
         return Corrected(at.x0 + spread(at.backproject(weighted)), unsolved)

@@ -10,6 +10,8 @@ with V_t held fixed in the gradient; what is not linear is linearised at D. Addi
 are choices of V_t.
 """
 
+import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -24,6 +26,8 @@ from sde_jax.prediction import check_denoiser
 from sde_jax.sde import GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Time
 
+FAR, OFF = 100.0, 0.5
+"""How far the noise of x may be from 0, in deviations and in parts of the clean estimate."""
 Values = tuple[Array, ...]
 """An array of the shape of y for every source."""
 
@@ -59,6 +63,20 @@ class Linearised(NamedTuple):
         parts = zip(self.problem.measurements, u, strict=True)
         return tuple(part.kept(part.noise.multiply(v)) for part, v in parts)
 
+    def mean_squares(self) -> Values:
+        """Return the mean eigenvalue of A A^T of every source, tr(A A^T) over its observed entries.
+
+        Estimated by |A^T s|^2, s of random signs, always the same ones (Hutchinson 1990).
+        """
+        parts, found = self.problem.measurements, []
+        signs = [jax.random.rademacher(jax.random.key(0), r.shape, r.dtype) for r in self.residuals]
+        signs = [part.kept(s) for part, s in zip(parts, signs, strict=True)]
+        for i, part in enumerate(parts):
+            alone = tuple(s if i == j else jnp.zeros_like(s) for j, s in enumerate(signs))
+            square = jnp.sum(jnp.square(self.backproject(alone)))
+            found.append(square / jnp.maximum(jnp.sum(part.observed), 1))
+        return tuple(found)
+
 
 class Corrected(NamedTuple):
     """The estimate given y, and the relative residual of the linear system that it took: 0 where none was solved."""
@@ -71,8 +89,13 @@ class PosteriorMethod(Protocol):
     """How D is corrected by what was measured: a choice of V_t."""
 
     @property
-    def calibrated(self) -> bool:
-        """Whether the spread of samples estimates the posterior's; where it does not they are point estimates."""
+    def least_churn(self) -> float:
+        """The least churn of a sampler by which the spread of samples estimates the posterior's.
+
+        0 for a method whose V_t is that of Gaussian data: all samplers have one law then. Otherwise no law at t is
+        shared by all of them, and only what churn renews near the end, where V_t comes to R, is right. Infinity for a
+        method whose samples are point estimates by any sampler.
+        """
         ...
 
     @property
@@ -87,7 +110,12 @@ class PosteriorMethod(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """The denoiser (x, t) -> E[x0 | x_t = x, y] of a problem by a method."""
+    """The denoiser (x, t) -> E[x0 | x_t = x, y] of a problem by a method.
+
+    Where x or alpha times the estimate is farther from alpha D than `FAR` sigma + `OFF` alpha max(1, |D|), as no noise
+    and no measurement brings about, sampling has exploded: the estimate is NaN there, and samplers raise. A sampler of
+    less churn than the method's `least_churn` warns.
+    """
 
     problem: Problem
     method: PosteriorMethod
@@ -98,7 +126,22 @@ class Posterior:
 
     def corrected(self, x: Array, t: Time) -> Corrected:
         """Return the estimate, and how far the linear system is from being solved."""
-        return self.method.correct(linearised(self.problem, x, t))
+        at, sde = linearised(self.problem, x, t), self.problem.sde
+        alpha, sigma = sde.alpha(t), sde.sigma(t)
+        found = self.method.correct(at)
+        reach = FAR * sigma + OFF * alpha * jnp.max(jnp.abs(at.x0), initial=1.0)
+        near = [jnp.abs(v - alpha * at.x0) <= reach for v in (x - sde.offset(t), alpha * found.x0)]
+        return found._replace(x0=jnp.where(jnp.all(near[0] & near[1]), found.x0, jnp.nan))
+
+    def sampled_at(self, churn: float) -> None:
+        """Warn where a sampler of this churn does not bring the posterior's spread and one of more churn would."""
+        least = self.method.least_churn
+        if churn < least < math.inf:
+            warnings.warn(
+                f"{self.method} sampled with churn {churn:.3g}: the spread is not the posterior's; take a sampler of "
+                f"churn {least:.3g} or more, such as DPMSolverMultistep(churn={least:.3g}), or MomentMatching()",
+                stacklevel=4,
+            )
 
 
 def linearised(problem: Problem, x: Array, t: Time) -> Linearised:

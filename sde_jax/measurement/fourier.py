@@ -10,12 +10,17 @@ from sde_jax.typing import Array
 
 @component
 class Fourier(Operator):
-    """The discrete Fourier transform over space, orthonormal, where `sampled`, 0 elsewhere; as in MRI.
+    """The discrete Fourier transform over space, orthonormal, where `sampled`; elsewhere 0, and no measurement (MRI).
 
     y: [2, *x0's shape], real and imaginary parts. sampled: bool, broadcasts against x0.
     """
 
     sampled: Bool[Array, "..."]
+
+    @property
+    def measured(self) -> Bool[Array, "..."]:
+        """Where `sampled`."""
+        return jnp.asarray(self.sampled, bool)
 
     def __call__(self, x0: Array) -> Array:
         """Return the sampled coefficients."""

@@ -17,7 +17,7 @@ from sde_jax.typing import Array, Key
 
 @component
 class Measurement:
-    """y = A(x0) + n, n ~ N(0, R), of ONE x0; a NaN in y is an entry that is missing, and says nothing.
+    """y = A(x0) + n, n ~ N(0, R), of ONE x0; an entry that is NaN, or that A hides, is missing and says nothing.
 
     operator: A; value: y, of the shape of A(x0); noise: R. A pytree of arrays: what is compiled for one measurement
     serves others of the same shapes, and a batch of them is lifted by `jax.vmap`.
@@ -29,8 +29,8 @@ class Measurement:
 
     @property
     def observed(self) -> Bool[Array, "..."]:
-        """Which entries of y there are."""
-        return ~jnp.isnan(jnp.asarray(self.value))
+        """Which entries of y there are: those that the operator measures and that are not NaN."""
+        return ~jnp.isnan(jnp.asarray(self.value)) & self.operator.measured
 
     def residual(self, x0: Array) -> Array:
         """Return y - A(x0), 0 where y is missing."""

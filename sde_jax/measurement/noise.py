@@ -1,6 +1,7 @@
 """The covariance of a measurement's noise."""
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -29,8 +30,12 @@ class Noise(abc.ABC):
         """Return (L^-1 residual, log det L) with L L^T = R + plus I on the observed entries."""
 
     @abc.abstractmethod
+    def inverse(self, observed: Array, plus: Array | float = 0.0) -> Callable[[Array], Array]:
+        """Return u -> (R + plus I)^-1 u on the observed entries, which may be applied many times."""
+
     def solve(self, residual: Array, observed: Array, plus: Array | float = 0.0) -> Array:
         """Return (R + plus I)^-1 residual on the observed entries."""
+        return self.inverse(observed, plus)(residual)
 
     @abc.abstractmethod
     def draw(self, key: Key, shape: tuple[int, ...]) -> Array:
@@ -77,9 +82,9 @@ class Independent(Noise):
         white = jnp.where(observed, residual / jnp.sqrt(variance), 0)
         return white, 0.5 * jnp.sum(jnp.where(observed, jnp.log(variance), 0))
 
-    def solve(self, residual: Array, observed: Array, plus: Array | float = 0.0) -> Array:
-        """Return residual / (deviation^2 + plus)."""
-        return jnp.where(observed, residual / self._variance(plus), 0)
+    def inverse(self, observed: Array, plus: Array | float = 0.0) -> Callable[[Array], Array]:
+        """Return u -> u / (deviation^2 + plus)."""
+        return lambda u: jnp.where(observed, u / self._variance(plus), 0)
 
     def draw(self, key: Key, shape: tuple[int, ...]) -> Array:
         """Return deviation z."""
@@ -133,10 +138,11 @@ class Correlated(Noise):
         white = jax.scipy.linalg.solve_triangular(factor, flat, lower=True)
         return white.reshape(residual.shape), jnp.sum(jnp.log(jnp.diag(factor)))
 
-    def solve(self, residual: Array, observed: Array, plus: Array | float = 0.0) -> Array:
-        """Return the solution by Cholesky's factor."""
-        flat = jnp.where(observed, residual, 0).reshape(-1)
-        return jax.scipy.linalg.cho_solve((self._factor(observed, plus), True), flat).reshape(residual.shape)
+    def inverse(self, observed: Array, plus: Array | float = 0.0) -> Callable[[Array], Array]:
+        """Return the solution by Cholesky's factor, which is found once."""
+        factor = self._factor(observed, plus)
+        flat = lambda u: jnp.where(observed, u, 0).reshape(-1)  # noqa: E731
+        return lambda u: jax.scipy.linalg.cho_solve((factor, True), flat(u)).reshape(u.shape)
 
     def draw(self, key: Key, shape: tuple[int, ...]) -> Array:
         """Return L z."""

@@ -29,6 +29,11 @@ class Operator(abc.ABC):
     def __call__(self, x0: Array) -> Array:
         """Return A(x0)."""
 
+    @property
+    def measured(self) -> Bool[Array, "..."]:
+        """Which entries of y are measured at all, broadcasts against y: what a mask hides is not, whatever y holds."""
+        return jnp.ones((), bool)
+
     def adjoint(self, y: Array, shape: tuple[int, ...]) -> Array:
         """Return the x0 of `shape` with <A u, y> = <u, x0> for every u, of a linear operator."""
         return jax.linear_transpose(self, jax.ShapeDtypeStruct(shape, y.dtype))(y)[0]
@@ -64,9 +69,14 @@ class Identity(Operator):
 
 @component
 class Mask(Operator):
-    """A(x0) = x0 where `observed`, 0 elsewhere. observed: bool, broadcasts against x0."""
+    """A(x0) = x0 where `observed`; elsewhere 0, and no measurement. observed: bool, broadcasts against x0."""
 
     observed: Bool[Array, "..."]
+
+    @property
+    def measured(self) -> Bool[Array, "..."]:
+        """Where `observed`."""
+        return jnp.asarray(self.observed, bool)
 
     def __call__(self, x0: Array) -> Array:
         """Return what is observed."""
@@ -98,6 +108,16 @@ class Chain(Operator):
     def linear(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether all parts are."""
         return all(part.linear for part in self.parts)
+
+    @property
+    def measured(self) -> Bool[Array, "..."]:
+        """What the last part measures, and no mask hides before it with only such as keep entries apart between."""
+        seen = jnp.ones((), bool)
+        for part in reversed(self.parts):
+            seen = seen & part.measured
+            if not isinstance(part, Identity | Mask):
+                break
+        return seen
 
     def __call__(self, x0: Array) -> Array:
         """Return the last one's value."""

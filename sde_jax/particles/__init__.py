@@ -2,8 +2,10 @@
 
 from sde_jax.particles.feynman_kac import FeynmanKac as FeynmanKac
 from sde_jax.particles.feynman_kac import steady_churn as steady_churn
+from sde_jax.particles.loop import LogNormalizer as LogNormalizer
 from sde_jax.particles.loop import Particles as Particles
 from sde_jax.particles.loop import System as System
+from sde_jax.particles.loop import log_normalizer as log_normalizer
 from sde_jax.particles.loop import sample_particles as sample_particles
 from sde_jax.particles.resampling import effective_sample_size as effective_sample_size
 from sde_jax.particles.resampling import normalized as normalized

@@ -109,7 +109,7 @@ class FeynmanKac:
     potential: (x, t) -> V, of one x in the path's coordinates; it should vanish at t = 1, and what it is there counts
     as a weight at the start. solver: `EulerMaruyama`, `ReverseDiffusion`, `DDIM`, `Ancestral`, `DPMSolverMultistep`,
     `UniPC`, `SASolver`, or any with a fixed grid that draws no noise; by default DPM-Solver++(2M) with `steady_churn`.
-    The error of the normaliser, of order 2 too, grows with churn: compare two grids.
+    The error of the normaliser, of order 2 too, grows with churn: `log_normalizer` compares two grids.
     Weights create no particles: where churn is below 0.5 and the powers sum to more than 1 those the flow brings may
     not reach where the target is, which warns. paths: those that the models were trained on, to be compared with
     `sde`; a model of another one is brought to it by `at_equal_log_snr`.
@@ -163,10 +163,12 @@ class FeynmanKac:
     @property
     def churn(self) -> float:
         """The solver's."""
-        solver = self.stepper
-        if not solver.draws_noise or isinstance(solver, Ancestral):
-            return float(solver.draws_noise)
-        return solver.eta if isinstance(solver, DDIM) else getattr(solver, "churn")  # noqa: B009
+        return self.stepper.effective_churn
+
+    @property
+    def normalizer_order(self) -> float:
+        """The order of log Z in the steps: the trapezoid's, 2, or the solver's where that is less."""
+        return max(1.0, min(2.0, self.stepper.convergence_order))
 
     def start(self, key: Key, shape: tuple[int, ...], grid: Array) -> tuple[Particle, Array]:
         """Draw from the prior's power; return the particle and log of its weight, with the constant.

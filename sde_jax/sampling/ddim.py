@@ -1,6 +1,7 @@
 """One-step samplers that refresh the noise: DDIM, ancestral sampling, multistep consistency."""
 
 import abc
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,11 @@ class DDIM(Refresh):
         """Where eta is not 0."""
         return self.eta != 0
 
+    @property
+    def effective_churn(self) -> float:
+        """Eta: of the reverse process in the limit of short steps."""
+        return float(self.eta)
+
     def kept(self, h: Array) -> tuple[Array, Array]:
         """Return (rho, sqrt(1 - rho^2))."""
         renewed = -(self.eta**2) * jnp.expm1(-2 * h)
@@ -85,6 +91,11 @@ class MultistepConsistency(Refresh):
     def convergence_order(self) -> float:
         """0: more steps with an ordinary denoiser bring nothing."""
         return 0.0
+
+    @property
+    def effective_churn(self) -> float:
+        """Infinity: nothing of the old noise is kept."""
+        return math.inf
 
     def kept(self, h: Array) -> tuple[Array, Array]:
         """Return (0, 1)."""

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from sde_jax.errors import InputError
 from sde_jax.measurement import Independent, Measurement
 from sde_jax.prediction import estimates_of
+from sde_jax.pytree import concrete
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -43,6 +45,18 @@ class DDRM(FixedGridSolver):
             raise InputError(f"DDRM of noise {noise!r:.60}: expected Independent(deviation) of one number")
         return jnp.asarray(noise.deviation)
 
+    def _value(self, separate: bool) -> Array:
+        """Return y, 0 where it is missing and U = I; otherwise a NaN that cannot be seen here makes all samples NaN."""
+        value = jnp.asarray(self.measurement.value)
+        if separate:
+            return self.measurement.kept(value)
+        if concrete(self.measurement) and np.isnan(np.asarray(self.measurement.value)).any():
+            raise InputError(
+                f"DDRM of {type(self.measurement.operator).__name__} with {np.isnan(self.measurement.value).sum()} "
+                "missing values: expected all of them, or another method, such as MomentMatching()"
+            )
+        return value
+
     @property
     def convergence_order(self) -> float:
         """0: more steps do not bring the posterior."""
@@ -53,11 +67,12 @@ class DDRM(FixedGridSolver):
     ) -> tuple[Step, Any]:
         """Carry x from t to s."""
         spectrum = self.measurement.operator.spectrum(x.shape)
-        value, observed = jnp.asarray(self.measurement.value), self.measurement.observed
+        observed = self.measurement.observed
+        value = self._value(spectrum.separate)
         values = spectrum.values * spectrum.of(observed.astype(x.dtype)) if spectrum.separate else spectrum.values
         measured = values > 1e-6
         r = jnp.where(measured, self._deviation() / jnp.where(measured, values, 1), jnp.inf)
-        y = spectrum.of(jnp.where(observed, value, 0)) / jnp.where(measured, values, 1)
+        y = spectrum.of(value) / jnp.where(measured, values, 1)
         (clean, eps), tau = estimates_of(denoise, sde)(x, t), sde.sigma(s) / sde.alpha(s)
         d, e, z = (spectrum.to(v) for v in (clean, eps, sde.noise(key, x.shape, x.dtype)))
         away = jnp.where(measured, (y - d) / r, e)

@@ -1,5 +1,6 @@
 """The sampler of EDM: Heun's method in sigma / alpha, with stochastic churn."""
 
+import math
 from dataclasses import dataclass
 
 import jax
@@ -41,6 +42,12 @@ class EDMHeun(FixedGridSolver):
     def draws_noise(self) -> bool:
         """Where churn is not 0."""
         return self.churn != 0
+
+    @property
+    def effective_churn(self) -> float:
+        """sqrt(churn / 10), as a reverse process' where the grid spans ten units of log-SNR: raising by 2 gamma = 2
+        churn / steps is what churn c renews, 2 c^2 h, in a step of h = 10 / steps."""
+        return math.sqrt(self.churn / 10)
 
     def init(self, x: Array, grid: Array) -> Array:
         """Return the number of steps."""

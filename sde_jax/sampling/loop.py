@@ -67,6 +67,17 @@ class FixedGridSolver(abc.ABC):
         return True
 
     @property
+    def effective_churn(self) -> float:
+        """The churn of the reverse process that a step follows: 0 for the flow, 1 for Anderson's, inf for fresh noise.
+
+        By default that of the `solver` it wraps, or its own `churn`; for one with neither 1 where noise is drawn.
+        """
+        part = getattr(self, "solver", None)
+        if isinstance(part, FixedGridSolver):
+            return part.effective_churn
+        return float(getattr(self, "churn", self.draws_noise))
+
+    @property
     def spacing(self) -> Spacing:
         """The grid that the order is claimed on."""
         return LogSNR()
@@ -172,7 +183,9 @@ def sample_given(
     if any(jnp.shape(leaf)[:1] != keys.shape[:1] for leaf in jax.tree.leaves(given)):
         shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(given)]
         raise InputError(f"given arrays of shapes {shapes} for {len(keys)} keys: expected one each: [{len(keys)}, ...]")
-    check_denoiser(denoiser_of(jax.tree.map(lambda leaf: leaf[0], given)), shape)
+    first = denoiser_of(jax.tree.map(lambda leaf: leaf[0], given))
+    check_denoiser(first, shape)
+    _told(first, solver)
 
     def one(key: Key, given: Any) -> Samples:
         path, (prior, noise) = sde if path_of is None else path_of(given), jax.random.split(key)
@@ -196,6 +209,7 @@ def transport(
     check_solver(solver)
     require_falling(sde)
     check_denoiser(denoise, x.shape)
+    _told(denoise, solver)
     return _carry(key, solver, sde, denoise, x, times, frames)
 
 
@@ -209,11 +223,22 @@ def _carry(
         y,
         f"{type(solver).__name__} on {type(sde).__name__} came to NaN or infinity. Where f and g are infinite (t = 1 "
         "if alpha is 0 there, t = 0 if sigma is) let the grid start or end inside, or take an exponential sampler; "
-        "otherwise take more steps, or look at the denoiser",
+        "otherwise take more steps, or look at the denoiser: a posterior's is NaN where its method explodes",
     )
     times = jnp.asarray(grid)[frames_of(len(grid) - 1, frames)]
     trajectory = jax.vmap(lambda y, t: y + sde.offset(t))(trajectory, times)
     return Solution(y + sde.offset(grid[-1]), evaluations, trajectory)
+
+
+def churn_of(solver: Solver) -> float:
+    """Return the churn of the reverse process that a solver follows, see `FixedGridSolver.effective_churn`."""
+    return float(getattr(solver, "effective_churn", getattr(solver, "churn", 0.0)))
+
+
+def _told(denoise: Denoiser, solver: Solver) -> None:
+    """Let a denoiser whose law depends on the sampler hear by which it is sampled: what has `sampled_at(churn)`."""
+    if hear := getattr(denoise, "sampled_at", None):
+        hear(churn_of(solver))
 
 
 def check_solver(solver: Solver) -> None:

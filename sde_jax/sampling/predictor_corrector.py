@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import jax
 
 from sde_jax.errors import InputError
+from sde_jax.sampling.identity import NoCorrection
 from sde_jax.sampling.langevin import Langevin
 from sde_jax.sampling.loop import FixedGridSolver, Step, check_steps
 from sde_jax.sampling.reverse_diffusion import ReverseDiffusion
@@ -52,6 +53,11 @@ class PredictorCorrector(FixedGridSolver):
     def convergence_order(self) -> float:
         """The predictor's; the corrector's bias falls with its step, not with the grid's."""
         return self.predictor.convergence_order
+
+    @property
+    def effective_churn(self) -> float:
+        """The predictor's and, as a corrector renews the noise at every time, 1 or more with one."""
+        return max(self.predictor.effective_churn, float(not isinstance(self.corrector, NoCorrection)))
 
     def init(self, x: Array, grid: Array) -> Any:
         """Return the predictor's state."""

@@ -78,7 +78,7 @@ def test_a_member_is_a_function_of_the_key_its_measurement_and_its_number():
     assert len(np.unique(np.round(whole.members[..., 0], 4))) == 6
 
 
-@pytest.mark.parametrize("method", [MomentMatching(), PiGDM(), DataAssimilation(), DPS(), DiffPIR()], ids=str)
+@pytest.mark.parametrize("method", [MomentMatching(), PiGDM(), DataAssimilation(1.0), DPS(), DiffPIR()], ids=str)
 def test_no_method_compiles_anything_for_a_new_measurement(method):
     program = jax.jit(
         lambda keys, given: draw(keys, given, method, SOLVER, SDE, DENOISE, jnp.asarray(GRID[::20]), (3,))
@@ -97,17 +97,18 @@ def test_linear_systems_that_are_left_unsolved_are_flagged_with_how_many_and_how
     truth, _ = measured(jax.random.key(3), 2)
     given = Measurement(Identity(), jnp.asarray(truth), Independent(jnp.full(2, 0.01)))
     hasty = MomentMatching(iterations=1, tolerance=1e-4)
-    flags = few(2, given, hasty).flags(hasty)
+    with pytest.warns(UserWarning, match=r"MomentMatching\(iterations=1.*--config.method.iterations"):
+        flags = few(2, given, hasty).flags(hasty, SOLVER)
     assert flags.unsolved > 0
     assert flags.worst > flags.tolerance == 1e-4
     assert any("% of the linear systems" in line for line in flags.warnings())
     enough = MomentMatching(iterations=10, tolerance=1e-2)
-    assert not list(few(2, given, enough).flags(enough).warnings())
+    assert not list(few(2, given, enough).flags(enough, SOLVER).warnings())
 
 
 def test_point_estimates_and_numbers_that_are_not_finite_are_flagged():
     members = np.array([[[0.0, 1.0], [np.nan, 0.0]]])
-    flags = Ensemble(members, np.ones((1, 2)), np.zeros((1, 2, 0))).flags(DPS())
+    flags = Ensemble(members, np.ones((1, 2)), np.zeros((1, 2, 0))).flags(DPS(), SOLVER)
     assert (flags.not_finite, flags.point_estimates, flags.unsolved) == (1, True, 0)
     first, second = flags.warnings()
     assert first.startswith("point estimates")

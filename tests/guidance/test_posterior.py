@@ -9,7 +9,7 @@ import sde_jax as sj
 from sde_jax.errors import InputError
 from sde_jax.guidance import DPS, DataAssimilation, DiffPIR, MomentMatching, PiGDM, posterior
 from sde_jax.guidance.posterior import Problem, linearised
-from sde_jax.measurement import Correlated, Independent, Matrix, Measurement, NonLinear
+from sde_jax.measurement import Correlated, Identity, Independent, Mask, Matrix, Measurement, NonLinear
 from sde_jax.prediction import exact
 
 RANDOM = np.random.default_rng(0)
@@ -115,7 +115,6 @@ def test_dps_pushes_the_score_down_the_squared_residual_over_its_root():
     pushed = lambda x, t: sj.score_of(prior, sde)(x, t) - 0.8 * jax.grad(square)(x) / jnp.sqrt(square(x))  # noqa: E731
     guided = posterior(prior, sde, sources, DPS(0.8), (4,))
     assert np.allclose(guided(jnp.asarray(X), t), sj.denoiser_of(pushed, sde)(jnp.asarray(X), t), atol=1e-10)
-    assert not DPS().calibrated
 
 
 @pytest.mark.parametrize("method", LINEAR, ids=lambda method: type(method).__name__)
@@ -126,6 +125,16 @@ def test_a_measurement_of_much_noise_or_of_nothing_leaves_the_prior(method):
     for measured in (two_sources((1e6, 1e6)), nothing):
         guided = jax.jit(posterior(prior, sde, measured, method, (4,)))
         assert np.allclose(guided(jnp.asarray(X), 0.4), prior(jnp.asarray(X), 0.4), atol=1e-8)
+
+
+@pytest.mark.parametrize("method", [*LINEAR, DPS()], ids=lambda method: type(method).__name__)
+def test_what_a_mask_hides_is_as_if_it_had_not_been_measured(method):
+    sde, seen = sj.VP(), np.array([True, False, False, True])
+    prior = exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+    hidden = Measurement(Mask(seen), jnp.array([0.4, 50.0, -80.0, 0.1]), Independent(0.2))
+    missing = Measurement(Identity(), jnp.where(seen, hidden.value, jnp.nan), Independent(0.2))
+    found = [jax.jit(posterior(prior, sde, y, method, (4,)))(jnp.asarray(X), 0.4) for y in (hidden, missing)]
+    assert np.allclose(*found, atol=1e-12)
 
 
 @pytest.mark.parametrize("method", [*LINEAR, DPS()], ids=lambda method: type(method).__name__)
@@ -158,6 +167,41 @@ def test_moment_matching_is_pigdm_where_the_jacobian_is_no_covariance(jacobian):
     corrected = method.correct(at)
     assert corrected.unsolved >= 0.1
     assert np.allclose(corrected.x0, PiGDM(data_variance=0.7).correct(at).x0, atol=1e-4)
+
+
+def along(count: int, correlation: float, deviation: float, hidden: slice):
+    """A stationary AR(1) process, measured but for a gap: prior covariance, y, its measurement, posterior moments."""
+    covariance = correlation ** np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
+    y = np.linalg.cholesky(covariance) @ np.random.default_rng(3).normal(size=count)
+    y[hidden] = np.nan
+    seen = ~np.isnan(y)
+    a = np.eye(count)[seen]
+    exactly = conditioned(np.zeros(count), covariance, a, deviation**2 * np.eye(len(a)), y[seen])
+    return covariance, Measurement(Identity(), jnp.asarray(y), Independent(deviation)), exactly
+
+
+@pytest.mark.parametrize("method", [MomentMatching(), MomentMatching(tolerance=1e-9)], ids=["default", "exact"])
+def test_by_default_moment_matching_is_the_posterior_of_a_masked_chain(method):
+    """Whose covariance has eigenvalues from 0.03 to 30: a few iterations do not do."""
+    sde = sj.VP()
+    covariance, measurement, moments = along(48, 0.95, 0.1, slice(20, 28))
+    truth = exact.GaussianDenoiser(sde, *moments)
+    guided = posterior(exact.GaussianDenoiser(sde, np.zeros(48), covariance), sde, measurement, method, (48,))
+    x, times = jnp.asarray(np.random.default_rng(4).normal(size=48)), jnp.array([0.05, 0.2, 0.5, 0.95])
+    corrected = jax.jit(jax.vmap(guided.corrected, (None, 0)))(x, times)
+    expected = jax.vmap(truth, (None, 0))(x, times)
+    assert np.all(corrected.unsolved <= method.tolerance)
+    assert np.abs(corrected.x0 - expected).max() < 20 * method.tolerance
+
+
+def test_sources_of_very_different_noise_are_solved_together():
+    sde = sj.VP()
+    covariance, coarse, _ = along(48, 0.95, 0.5, slice(0, 0))
+    fine = Measurement(Identity(), jnp.where(jnp.arange(48) % 3 == 0, coarse.value, jnp.nan), Independent(1e-3))
+    prior = exact.GaussianDenoiser(sde, np.zeros(48), covariance)
+    guided = posterior(prior, sde, (coarse, fine), MomentMatching(), (48,))
+    times = jnp.array([0.02, 0.1, 0.3, 0.9])
+    assert np.all(jax.jit(jax.vmap(guided.corrected, (None, 0)))(jnp.zeros(48), times).unsolved <= 1e-3)
 
 
 def test_conjugate_gradients_that_do_not_converge_are_told():

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from sde_jax import measurement as m
+from sde_jax.ensembles import chi_square_of
 from sde_jax.errors import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -38,6 +39,49 @@ def test_a_measurement_has_the_density_of_its_observed_entries(noise, covariance
     inverse = np.linalg.inv(covariance[np.ix_(SEEN, SEEN)])
     assert measurement.chi_square(jnp.asarray(X)) == pytest.approx(r @ inverse @ r, rel=1e-10)
     assert np.allclose(noise.multiply(residual), covariance @ np.asarray(residual))
+
+
+HIDDEN = np.array([False, True, True, False, True, False])
+"""Entries of six that a mask leaves: three."""
+
+
+@pytest.mark.parametrize("given", [0.0, 7.0, np.nan], ids=str)
+@pytest.mark.parametrize(
+    "operator",
+    [
+        m.Mask(HIDDEN),
+        m.Chain((m.Linear(lambda x: 2 * x), m.Mask(HIDDEN))),
+        m.Chain((m.Mask(HIDDEN), m.Identity())),
+        m.Chain((m.Identity(), m.Chain((m.Mask(HIDDEN), m.Mask(np.ones(6, bool)))))),
+    ],
+    ids=["mask", "after", "before", "nested"],
+)
+def test_what_a_mask_hides_never_counts_whatever_stands_there(operator, given):
+    """The density is that of three numbers, log N(y; A x0, 0.01) summed over them, and all else follows from it."""
+    x = jnp.asarray(X)
+    truth = np.asarray(operator(x)) + 0.05
+    measurement = m.Measurement(operator, jnp.where(HIDDEN, truth, given), m.Independent(0.1))
+    expected = 3 * multivariate_normal(0.0, 0.01).logpdf(0.05)
+    assert jax.jit(lambda y, x: y.log_prob(x))(measurement, x) == pytest.approx(expected, rel=1e-10)
+    assert measurement.chi_square(x) == pytest.approx(3 * 0.25)
+    assert chi_square_of(measurement, x) == pytest.approx(0.25)
+    assert np.array_equal(measurement.observed, HIDDEN)
+    assert np.all(np.asarray(measurement.residual(x))[~HIDDEN] == 0)
+
+
+def test_what_a_mask_hides_is_taken_out_of_correlated_noise():
+    root = RANDOM.normal(size=(6, 6))
+    covariance = root @ root.T + np.eye(6)
+    measurement = m.Measurement(m.Mask(HIDDEN), jnp.full(6, 0.3), m.Correlated(covariance))
+    seen = multivariate_normal(np.zeros(3), covariance[np.ix_(HIDDEN, HIDDEN)])
+    assert measurement.log_prob(jnp.asarray(X)) == pytest.approx(seen.logpdf((0.3 - X)[HIDDEN]), rel=1e-10)
+
+
+def test_coefficients_that_were_not_sampled_never_count():
+    sampled = np.array([True, False, True, False])
+    measurement = m.Measurement(m.Fourier(sampled), jnp.zeros((2, 4)), m.Independent(0.1))
+    expected = 4 * multivariate_normal(0.0, 0.01).logpdf(0.0)
+    assert measurement.log_prob(jnp.zeros(4)) == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize("noise", [m.Independent(np.array([1.0, 2.0])), m.Correlated(np.array([[2.0, 1.2], [1.2, 1]]))])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import sde_jax as sj
-from sde_jax.particles import FeynmanKac, sample_particles, steady_churn
+from sde_jax.particles import FeynmanKac, log_normalizer, sample_particles, steady_churn
 from sde_jax.sde import Shifted
 
 VE = sj.VE(sigma_min=0.02, sigma_max=30.0)
@@ -143,6 +143,20 @@ def test_on_gaussians_mean_covariance_and_normaliser_are_those_in_closed_form(po
     np.testing.assert_allclose(jnp.cov(found.x.T, aweights=w), covariance, atol=0.05)
     np.testing.assert_allclose(found.log_normalizer, log_z, atol=0.08)
     assert not found.collapsed
+
+
+@pytest.mark.parametrize("steps", [200, pytest.param(400, marks=pytest.mark.slow)])
+def test_the_error_by_the_grid_of_a_cube_s_normaliser_is_told(steps):
+    """Of N(0.3, 0.5) to the power 3, log Z = 3 log c + log sqrt(2 pi v / 3) with c = 1 / sqrt(2 pi v), v at the end."""
+    system, end = FeynmanKac(VE, (sj.exact.GaussianDenoiser(VE, 0.3, 0.5),), (3.0,)), 0.1
+    grid, keys = sj.grids.LogSNR().times(VE, steps, end), jax.random.split(jax.random.key(0), 6)
+    found = jax.jit(jax.vmap(lambda key: log_normalizer(key, system, grid, (1,), 1500)))(keys)
+    v = 0.5 + float(VE.variance(end))
+    off = abs(found.value.mean() - (-np.log(2 * np.pi * v) - 0.5 * np.log(3)))
+    assert off < found.by_grid.mean() + 2 * found.by_chance.mean() / np.sqrt(6)
+    assert off > 0.05 or steps > 200  # the error is there
+    assert found.by_grid.mean() < 10 * max(off, 0.05)
+    assert system.normalizer_order == 2
 
 
 def test_without_noise_x_and_weights_converge_with_order_two():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import sde_jax as sj
-from sde_jax.particles import sample_particles
+from sde_jax.particles import log_normalizer, sample_particles
 
 GRID = np.linspace(1.0, 0.0, 13)
 
@@ -48,6 +48,33 @@ def test_the_normaliser_and_the_weighted_mean_are_those_of_the_tilted_chain():
     assert not np.any(found.collapsed)
 
 
+@pytest.mark.parametrize(
+    ("n", "gain"),
+    [(1000, 0.15), pytest.param(2000, 0.3, marks=pytest.mark.slow), pytest.param(300, 0.15, marks=pytest.mark.slow)],
+)
+def test_the_error_of_the_normaliser_is_how_far_it_spreads_over_keys(n, gain):
+    """Which the effective sample size understates by a half and more: noise of all steps before is in it too."""
+    run = jax.jit(jax.vmap(lambda key: sample_particles(key, Tilted(gain), GRID, (), n)))
+    found = run(jax.random.split(jax.random.key(8), 300))
+    lags = np.abs(np.subtract.outer(np.arange(12), np.arange(12)))
+    away, error = found.log_normalizer - 0.5 * gain**2 * (0.8**lags).sum(), found.log_normalizer_error
+    known = np.isfinite(error)
+    assert np.mean(known) > 0.97
+    assert 0.85 < np.sqrt(np.mean(error[known] ** 2)) / np.std(away[known]) < 1.2
+    assert 0.83 < np.mean(np.abs(away) < 1.645 * error) < 0.96
+    assert np.sqrt(np.mean(1 / found.ess.min(1) - 1 / n)) < 0.7 * np.std(away)
+
+
+def test_without_resampling_the_error_is_that_of_a_mean_of_weights():
+    found = sample_particles(jax.random.key(9), Tilted(0.1), GRID, (), 400, threshold=1e-6)
+    weights = 400 * np.exp(found.log_weights)
+    np.testing.assert_allclose(found.log_normalizer_error, np.std(weights, ddof=1) / np.sqrt(400), rtol=1e-9)
+
+
+def test_an_error_that_too_few_first_particles_would_tell_is_infinite():
+    assert np.isinf(tilted(jax.random.key(10), 3.0).log_normalizer_error)
+
+
 def test_particles_are_resampled_where_and_when_they_are_asked_to_be():
     def steps(threshold, window=(0.0, 1.0)):
         found = sample_particles(jax.random.key(0), Tilted(0.5), GRID, (), 500, threshold, window)
@@ -73,6 +100,11 @@ def test_weights_that_fall_to_one_particle_are_flagged():
     found = tilted(jax.random.key(5), 400.0)
     assert found.collapsed
     assert found.ess.min() < 1.5
+
+
+def test_one_step_cannot_be_compared_with_half_of_it():
+    with pytest.raises(sj.InputError, match="a grid of 1 step"):
+        log_normalizer(jax.random.key(0), Tilted(0.1), GRID[:2], (), 10)
 
 
 def test_unweighted_samples_have_the_weighted_mean():

@@ -56,6 +56,12 @@ def test_what_is_measured_well_is_kept_and_what_is_not_comes_from_the_prior():
             ),
             "not known in closed form",
         ),
+        (
+            lambda: DDRM(m.Measurement(m.Blur(KERNEL), np.full((4, 4, 1), np.nan), m.Independent(0.1))).step(
+                jax.random.key(0), jnp.asarray(TRUTH), 0.5, 0.3, (), sde=SDE, denoise=lambda x, t: x
+            ),
+            "16 missing values",
+        ),
     ],
 )
 def test_measurements_that_it_cannot_use_are_refused(act, told):
