@@ -42,6 +42,8 @@ def reverse(sde: GaussianPath, denoise: Denoiser, churn: float = 1.0) -> Reverse
         return speed + growth * clean + spread * noise
 
     def noise(t: Time) -> Array:
+        if known(churn) and churn == 0:
+            return jnp.zeros(())  # also where g is infinite
         return churn * jnp.sqrt(sde.rates(t)[1])
 
     return Reverse(drift, noise)

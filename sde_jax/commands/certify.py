@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sde_jax.certificate import Finding, conversions, likelihoods, orders, table
+from sde_jax.certificate import Finding, conversions, ends, likelihoods, orders, table, wrappers
 from sde_jax.errors import InputError
 from sde_jax.recorded import compare
 
@@ -25,7 +25,8 @@ def run(only: str, recorded: Path | None, as_json: bool) -> int:
         raise InputError(f"--only={only}: expected a regular expression ({error})") from error
     if recorded is not None and not recorded.is_dir():
         raise InputError(f"--recorded={recorded}: no such folder; expected one of recorded .npz files")
-    laws = [law for law in (*orders(), *likelihoods(), *conversions()) if wanted.search(law.name)]
+    everything = (*orders(), *ends(), *wrappers(), *likelihoods(), *conversions())
+    laws = [law for law in everything if wanted.search(law.name)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(lambda law: law.find(), laws)
         findings = list(tqdm(found, total=len(laws), desc="certify", unit="law", disable=None))

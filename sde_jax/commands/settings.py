@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 
 from sde_jax.codec import decode
 from sde_jax.commands.official_experiment import official_experiment, official_values
@@ -17,12 +16,11 @@ from sde_jax.data import Splits
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
 from sde_jax.nn import NCSN, ByTable
-from sde_jax.sampling import FixedGridSolver
+from sde_jax.sampling import FixedGridSolver, Solver
+from sde_jax.sampling.ends import same_noise
 from sde_jax.sampling.grids import checked
-from sde_jax.sde import SMLD, require_falling
-
-TIMES = (0.5, 1.0)
-"""Times at which a table and the path that it stands for have log(alpha / sigma) in common, up to 0.1."""
+from sde_jax.sampling.loop import check_ends
+from sde_jax.sde import SMLD, GaussianPath, require_falling
 
 
 def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
@@ -64,7 +62,7 @@ def _unshared(experiment: Experiment) -> Iterator[str]:
 
 
 def unusable(experiment: Experiment) -> Iterator[str]:
-    """Yield what would stop a sampler once the network is trained: a path that does not fall, too few steps."""
+    """Yield what would stop a sampler when the network is trained: a path that does not fall, an unfit grid."""
     try:
         require_falling(experiment.sde)
     except InputError as error:
@@ -75,6 +73,8 @@ def unusable(experiment: Experiment) -> Iterator[str]:
             grid = checked(sampler.grid(experiment.sde))
             if isinstance(sampler.solver, FixedGridSolver):
                 sampler.solver.init(jnp.zeros(()), grid)
+            if not any(_foreign(sampler.solver, experiment.sde)):
+                check_ends(sampler.solver, experiment.sde, grid)
         except InputError as error:
             yield f"config.samplers.{name}: {error}"
 
@@ -90,11 +90,17 @@ def unmatched(experiment: Experiment) -> Iterator[str]:
     if isinstance(sde, SMLD) and isinstance(experiment.network, NCSN) and experiment.network.classes != sde.steps:
         yield f"config.network.classes = {experiment.network.classes}: expected the path's steps, {sde.steps}"
     for name, sampler in experiment.samplers.items():
-        for part in ("predictor", "corrector"):
-            value = getattr(sampler.solver, part, None)
-            chain = getattr(value, "chain", getattr(getattr(value, "discretization", None), "chain", None))
-            if chain is not None and not all(np.allclose(chain.log_snr(t), sde.log_snr(t), atol=0.1) for t in TIMES):
-                yield f"config.samplers.{name}.solver.{part}: the table of {chain}: expected one of {sde}"
+        for part, chain in _foreign(sampler.solver, sde):
+            yield f"config.samplers.{name}.solver.{part}: the table of {chain}: expected one of {sde}"
+
+
+def _foreign(solver: Solver, sde: GaussianPath) -> Iterator[tuple[str, GaussianPath]]:
+    """Yield the parts of a solver that step by the table of another path, and its chain."""
+    for part in ("predictor", "corrector"):
+        value = getattr(solver, part, None)
+        chain = getattr(value, "chain", getattr(getattr(value, "discretization", None), "chain", None))
+        if chain is not None and not same_noise(chain, sde):
+            yield part, chain
 
 
 def _levels(sde: SMLD) -> tuple[float, float, int]:

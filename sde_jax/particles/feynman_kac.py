@@ -177,6 +177,7 @@ class FeynmanKac:
         """
         for model in self.models:
             check_denoiser(model, shape)
+        self.stepper.check(self.sde, grid)
         t, sde = grid[0], Centred(self.sde)
         if self.total != 1 and concrete((t, sde)):
             with jax.ensure_compile_time_eval():

@@ -53,8 +53,9 @@ class AdamsBashforth(Multistep):
     ) -> tuple[Step, History]:
         """Carry x from t to s."""
         eps = mean_eps = history.estimates[0]
+        finite = jnp.all(sde.alpha(s) != 0)  # rho_s is, unless x is carried up to noise alone
         for order in range(2, self.order + 1):
-            usable = history.usable >= order
+            usable = finite & (history.usable(t, s) >= order)
             # Times that are not there yet are spread out, so that nothing is divided by 0 before it is left out.
             times = [jnp.where(usable, time, t + m * (t - s)) for m, time in enumerate(history.times[:order])]
             b = [jnp.where(usable, c, 0.0) for c in self.coefficients(sde, t, s, times)]

@@ -10,7 +10,9 @@ import lineax
 from sde_jax.errors import InputError
 from sde_jax.ode import Method, ShARK, Tolerance, Tsit5, evaluations, integrate
 from sde_jax.ode.flow import check_explicit
+from sde_jax.pytree import known
 from sde_jax.reverse import check_churn, reverse
+from sde_jax.sampling.ends import check_rates, check_velocity
 from sde_jax.sampling.grids import frames_of
 from sde_jax.sampling.loop import Solution
 from sde_jax.sde import GaussianPath
@@ -31,6 +33,11 @@ class ProbabilityFlow:
 
     def __post_init__(self):
         check_explicit(self.solver)
+
+    def check(self, sde: GaussianPath, grid: Array) -> None:
+        """Refuse a start and an end where the velocity is not finite."""
+        for t in (grid[0], grid[-1]):
+            check_velocity(self, sde, t)
 
     def solve(self, key: Key, x: Array, grid: Array, frames: int, *, sde: GaussianPath, denoise: Denoiser) -> Solution:
         """Carry x from grid[0] to grid[-1]; `key` is not used."""
@@ -57,6 +64,13 @@ class ReverseSDE:
         scheme = self.solver.scheme()
         if not isinstance(scheme, diffrax.AbstractSRK) or scheme.tableau.b_error is None:
             raise InputError(f"{scheme}: expected a stochastic Runge-Kutta method with adaptive steps, such as ShARK")
+
+    def check(self, sde: GaussianPath, grid: Array) -> None:
+        """Refuse a start and an end where the velocity is not finite or f and g^2 are infinite."""
+        for t in (grid[0], grid[-1]):
+            check_velocity(self, sde, t)
+            if known(self.churn) and self.churn:
+                check_rates(self, sde, t)
 
     def solve(self, key: Key, x: Array, grid: Array, frames: int, *, sde: GaussianPath, denoise: Denoiser) -> Solution:
         """Carry x from grid[0] to grid[-1]."""

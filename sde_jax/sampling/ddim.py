@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from sde_jax.errors import InputError
 from sde_jax.prediction import estimates_of
+from sde_jax.pytree import known
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -62,6 +63,8 @@ class DDIM(Refresh):
 
     def kept(self, h: Array) -> tuple[Array, Array]:
         """Return (rho, sqrt(1 - rho^2))."""
+        if known(self.eta) and self.eta == 0:
+            return jnp.ones_like(h), jnp.zeros_like(h)  # also up to noise alone, where h is -infinity
         renewed = -(self.eta**2) * jnp.expm1(-2 * h)
         return jnp.sqrt(1 - renewed), jnp.sqrt(renewed)
 

@@ -11,7 +11,7 @@ from sde_jax.pytree import concrete, known
 from sde_jax.sampling.ddim import DDIM
 from sde_jax.sampling.grids import checked
 from sde_jax.sampling.latent import Coded
-from sde_jax.sampling.loop import FixedGridSolver, Solver, transport
+from sde_jax.sampling.loop import FixedGridSolver, Solver, check_ends, transport
 from sde_jax.sde import Centred, GaussianPath, require_falling, state_of
 from sde_jax.sde.path import path
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -91,6 +91,7 @@ def inverted(
         raise InputError(f"{solver!r} to encode with: expected a solver with a fixed grid and without noise, as DDIM()")
     if concrete(times) and times[-1] <= 0:
         raise InputError(f"a grid that ends at {times[-1]:g}: expected to start to encode above 0, such as at 1e-3")
+    check_ends(solver, sde, times[::-1])
     centred, up = Centred(sde), jnp.asarray(times)[::-1]
     denoise = moved(denoise, lambda y, t: (y + sde.offset(t), t))
     start = finite(x - sde.offset(up[0]), "what is to be edited holds NaN or infinity: expected finite numbers")
@@ -103,6 +104,7 @@ def inverted(
 
     first = (start, solver.init(start, times[::-1]), jnp.zeros((), int))
     (y, _, evaluations), _ = jax.lax.scan(body, first, (up[:-1], up[1:]))
+    y = finite(y, f"{type(solver).__name__} on {type(sde).__name__} came to NaN or infinity on the way up")
     return Coded(y + sde.offset(up[-1]), evaluations)
 
 

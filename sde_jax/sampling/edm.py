@@ -53,6 +53,10 @@ class EDMHeun(FixedGridSolver):
         """Return the number of steps."""
         return jnp.asarray(len(grid) - 1)
 
+    def forget(self, state: Array, keep: int = 0) -> Array:
+        """Return the number of steps: nothing of the way is remembered."""
+        return state
+
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: Array, *, sde: GaussianPath, denoise: Denoiser
     ) -> tuple[Step, Array]:

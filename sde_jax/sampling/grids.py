@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax.errors import InputError, whole
+from sde_jax.pytree import concrete
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array
 
@@ -53,7 +54,8 @@ class Quadratic:
 
     def times(self, sde: GaussianPath, steps: int, end: float = 1e-3, start: float = 1.0) -> np.ndarray:
         """Return the grid; raises `InputError` as `uniform` does."""
-        times = np.square(uniform(steps, np.sqrt(end), np.sqrt(start)))
+        uniform(steps, end, start)
+        times = np.square(np.linspace(np.sqrt(start), np.sqrt(end), steps + 1))
         times[[0, -1]] = start, end
         return times
 
@@ -63,7 +65,9 @@ class NoiseGrid(abc.ABC):
     """Grids spread by rho = sigma / alpha, the noise relative to the signal.
 
     From rho at the start, or after a step down to `largest` where that is infinite; to rho at the end, or to
-    `smallest` and a last step from there where that is 0. Raises `InputError` unless 0 < smallest < largest.
+    `smallest` and a last step from there where that is 0. Elsewhere the two are not used. Of a diagonal schedule the
+    geometric mean is meant. Times are found in float64 and are different numbers in JAX's default precision, in which
+    samplers count them. Raises `InputError` unless 0 < smallest < largest.
     """
 
     smallest: float = 0.002
@@ -78,9 +82,15 @@ class NoiseGrid(abc.ABC):
         """Return `points` values of rho from first down to last."""
 
     def times(self, sde: GaussianPath, steps: int, end: float = 1e-3, start: float = 1.0) -> np.ndarray:
-        """Return the grid; raises `InputError` as `uniform` does, and for too few steps."""
+        """Return the grid.
+
+        Raises `InputError` as `uniform` does, for too few steps, for a traced path, and where the default precision
+        has no times with the rho wanted: close to t = 1 numbers are far apart.
+        """
         uniform(steps, end, start)
-        with jax.ensure_compile_time_eval():
+        if not concrete(sde):
+            raise InputError(f"{self} of a traced {type(sde).__name__}: expected to be made outside of transformations")
+        with jax.enable_x64(True), jax.ensure_compile_time_eval():
             first, last = (float(jnp.exp(-jnp.mean(sde.log_snr(t)))) for t in (start, end))
             head = [start] if np.isinf(first) else []
             tail = [end] if last == 0 else []
@@ -95,12 +105,46 @@ class NoiseGrid(abc.ABC):
             inside[0] = start
         if not tail:
             inside[-1] = end
-        return np.concatenate([head, inside, tail])
+        times = _apart(np.concatenate([head, inside, tail]))
+        with jax.enable_x64(True), jax.ensure_compile_time_eval():
+            inner = slice(1, -1)
+            found = _log_snrs(sde, jnp.asarray(times[inner]))
+            wanted = np.concatenate([[0.0] * len(head), -np.log(rho), [0.0] * len(tail)])[inner]
+            off = np.abs(np.asarray(found) - wanted)
+        if times[-1] != end or not np.all(off <= NEAR):
+            n = 1 + int(np.argmax(~(off <= NEAR)))
+            raise InputError(
+                f"{self} on {type(sde).__name__} in {steps} steps: no time in {jnp.result_type(float)} has rho = "
+                f"{np.exp(-wanted[n - 1]):.3g}, near t = {times[n]:.9g}: expected bounds that it can tell from t = "
+                f"{start:g} and {end:g}, fewer steps, or float64 (jax_enable_x64)"
+            )
+        return times
+
+
+NEAR = 0.25
+"""How far a time's lambda may be from the one wanted, where the numbers next to t = 1 are further apart."""
+
+
+def _apart(times: np.ndarray) -> np.ndarray:
+    """Return falling times as different numbers of the default precision, each the nearest one that is still free."""
+    apart = times.astype(jnp.result_type(float))
+    for n in range(1, len(apart)):
+        apart[n] = min(apart[n], np.nextafter(apart[n - 1], apart.dtype.type(-1)))
+    ends = times[[0, -1]]
+    kept = apart[[0, -1]] == ends.astype(apart.dtype)
+    apart = apart.astype(float)
+    apart[[0, -1]] = np.where(kept, ends, apart[[0, -1]])
+    return apart
 
 
 @jax.jit
 def _times_of(sde: GaussianPath, log_snr: Float[Array, " n"]) -> Float[Array, " n"]:
     return jax.vmap(sde.time_of)(log_snr)
+
+
+@jax.jit
+def _log_snrs(sde: GaussianPath, times: Float[Array, " n"]) -> Float[Array, " n"]:
+    return jax.vmap(lambda t: jnp.mean(sde.log_snr(t)))(times)
 
 
 @dataclass(frozen=True)
@@ -167,7 +211,13 @@ def checked(grid: ArrayLike) -> Float[Array, " steps+1"]:
         raise InputError(f"grid = {grid}: expected two or more times, floats") from None
     if times.ndim != 1 or times.size < 2 or not np.issubdtype(times.dtype, np.floating):
         raise InputError(f"grid of shape {times.shape} and type {times.dtype}: expected two or more times, floats")
-    times = times.astype(jnp.result_type(float))  # numbers that solvers may look at, unlike tracers
+    given, times = times, times.astype(jnp.result_type(float))  # numbers that solvers may look at, unlike tracers
+    same = np.flatnonzero((np.diff(given) < 0) & (np.diff(times) == 0))
+    if same.size:
+        raise InputError(
+            f"grid with {given[same[0]]!r} and {given[same[0] + 1]!r}, which are one number in {times.dtype}: expected "
+            "times that fall strictly in it; take fewer steps there, or float64 (jax_enable_x64)"
+        )
     if not (np.all(np.diff(times) < 0) and times[0] <= 1 and times[-1] >= 0):
         raise InputError(f"grid from {times[0]:g} to {times[-1]:g}: expected times that fall strictly, within [0, 1]")
     return cast(Array, times)

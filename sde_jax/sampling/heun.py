@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.reverse import reverse
+from sde_jax.sampling.ends import check_velocity
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -29,6 +30,10 @@ class Heun(FixedGridSolver):
     def draws_noise(self) -> bool:
         """No."""
         return False
+
+    def check(self, sde: GaussianPath, grid: Array) -> None:
+        """Refuse a start where the velocity is not finite."""
+        check_velocity(self, sde, grid[0])
 
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser

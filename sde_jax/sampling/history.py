@@ -20,35 +20,36 @@ class History(NamedTuple):
     """What a multistep method remembers, newest first.
 
     times: [p]; estimates: [p, *shape], what the method interpolates, there; known: how many of them are real;
-    predicted: [*shape], the integral by which the step that led to the present time was made; left: the most values
-    that the next step may use, one less with every step.
+    predicted: [*shape], the integral by which the step that led to the present time was made; ends: the last times of
+    the grid, where a step may use no more values than there are steps left, otherwise None.
     """
 
     times: Float[Array, " p"]
     estimates: Float[Array, "p ..."]
     known: Int[Array, ""]
     predicted: Float[Array, "..."]
-    left: Int[Array, ""]
+    ends: Float[Array, " q"] | None
 
     @classmethod
-    def empty(cls, x: Array, start: Time, length: int, left: int) -> "History":
-        """Return room for `length` values, of which the first step may use `left`."""
+    def empty(cls, x: Array, start: Time, length: int, ends: Array | None) -> "History":
+        """Return room for `length` values."""
         zeros = jnp.zeros((length, *x.shape), x.dtype)
-        return cls(
-            jnp.full(length, start, x.dtype), zeros, jnp.zeros((), int), jnp.zeros_like(x), jnp.asarray(left + 1)
-        )
+        return cls(jnp.full(length, start, x.dtype), zeros, jnp.zeros((), int), jnp.zeros_like(x), ends)
 
     def extended(self, t: Time, estimate: Array, sde: GaussianPath) -> "History":
         """Return the history with the value at t in front; where lambda is infinite it cannot be interpolated later."""
         times = jnp.concatenate([jnp.asarray(t, self.times.dtype)[None], self.times[:-1]])
         estimates = jnp.concatenate([estimate[None], self.estimates[:-1]])
         known = jnp.where(jnp.all(jnp.isfinite(sde.log_snr(t))), self.known + 1, 0)
-        return self._replace(times=times, estimates=estimates, known=known, left=self.left - 1)
+        return self._replace(times=times, estimates=estimates, known=known)
 
-    @property
-    def usable(self) -> Int[Array, ""]:
-        """Return how many values the next step uses, where it has room for them."""
-        return jnp.minimum(self.known, self.left)
+    def usable(self, t: Time, s: Time) -> Int[Array, ""]:
+        """Return how many values the step from t to s uses, where it has room for them."""
+        if self.ends is None:
+            return self.known
+        # by the times themselves and not by a count of steps: some wrappers go back and make steps again
+        left = jnp.sum((self.ends - t) * (s - t) > 0)
+        return jnp.minimum(self.known, left)
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,12 @@ class Multistep(FixedGridSolver):
                 f"{self} on a grid of {len(grid) - 1} steps: expected at least {self.order}, one for each value of its "
                 "history; take more steps or a lower order"
             )
-        steps = len(grid) - 1
-        return History.empty(x, grid[0], self.remembered, steps if self.lower_order_final else steps + self.order)
+        ends = jnp.asarray(grid[-self.order :]) if self.lower_order_final else None
+        return History.empty(x, grid[0], self.remembered, ends)
+
+    def forget(self, state: History, keep: int = 0) -> History:
+        """Return the history of at most `keep` values."""
+        return state._replace(known=jnp.minimum(state.known, keep))
 
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: History, *, sde: GaussianPath, denoise: Denoiser

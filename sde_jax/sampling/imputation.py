@@ -11,7 +11,7 @@ from sde_jax.errors import InputError
 from sde_jax.ode import finite
 from sde_jax.pytree import concrete
 from sde_jax.sampling.langevin import LangevinDynamics
-from sde_jax.sampling.loop import FixedGridSolver, Solution, Step, check_steps
+from sde_jax.sampling.loop import MOVED, FixedGridSolver, Solution, Step, check_steps
 from sde_jax.sampling.predictor_corrector import Corrector, PredictorCorrector
 from sde_jax.sde import GaussianPath
 from sde_jax.sde.path import path
@@ -113,7 +113,8 @@ class Imputed(FixedGridSolver):
     without noise ends with the mean of the move in the unknown part and with y itself in the known one. What is drawn
     is p(unknown | known) as far as a corrector mixes the two at every time: the predictor alone sees at t a known part
     that is independent of the unknown one. A solver of several moves a step (`Restart`) takes an `Imputed` as its
-    part. Raises `InputError` for a solver without steps.
+    part. A solver with a memory uses at most `MOVED` values from before a replacement. Raises `InputError` for a
+    solver without steps.
     """
 
     solver: FixedGridSolver
@@ -147,6 +148,14 @@ class Imputed(FixedGridSolver):
         """Return the solver's state."""
         return self.solver.init(x, grid)
 
+    def check(self, sde: GaussianPath, grid: Array) -> None:
+        """Refuse what the solver refuses."""
+        self.solver.check(sde, grid)
+
+    def forget(self, state: Any, keep: int = 0) -> Any:
+        """Return the solver's."""
+        return self.solver.forget(state, keep)
+
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
     ) -> tuple[Step, Any]:
@@ -157,7 +166,7 @@ class Imputed(FixedGridSolver):
             return both.step(key, x, t, s, state, sde=sde, denoise=denoise)
         moving, filling = jax.random.split(key)
         step, state = self.solver.step(moving, x, t, s, state, sde=sde, denoise=denoise)
-        return self.filled(filling, step, self.reached(t, s), sde), state
+        return self.filled(filling, step, self.reached(t, s), sde), self.forget(state, MOVED)
 
     def solve(self, key: Key, x: Array, grid: Array, frames: int, *, sde: GaussianPath, denoise: Denoiser) -> Solution:
         """Scan `step` over the grid, from an x in which what is known is replaced."""

@@ -1,5 +1,6 @@
 """Data as latents of the probability flow, and back."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,6 +13,7 @@ from sde_jax.ode import Method, Tolerance, check_start, integrate
 from sde_jax.prediction import check_denoiser
 from sde_jax.pytree import known
 from sde_jax.reverse import reverse
+from sde_jax.sampling.ends import check_velocity
 from sde_jax.sde import GaussianPath, require_falling, state_of
 from sde_jax.typing import Array, Denoiser
 
@@ -40,7 +42,7 @@ def encode(
     not fall and for a denoiser that changes shape or type.
     """
     _check_ends(start, end)
-    return _carry(sde, denoise, sde.from_data(data), start, end, tolerance, solver)
+    return _carry(encode, sde, denoise, sde.from_data(data), start, end, tolerance, solver)
 
 
 def decode(
@@ -65,7 +67,7 @@ def decode(
         raise InputError(f"temperature = {temperature}: expected a finite number >= 0")
     centre, latent = sde.offset(end), state_of(sde, latent)
     latent = centre + jnp.sqrt(temperature) * (latent - centre)
-    coded = _carry(sde, denoise, latent, end, start, tolerance, solver)
+    coded = _carry(decode, sde, denoise, latent, end, start, tolerance, solver)
     return Coded(sde.to_data(coded.x), coded.evaluations)
 
 
@@ -112,6 +114,7 @@ def _check_ends(start: float, end: float) -> None:
 
 
 def _carry(
+    way: Callable[..., Coded],
     sde: GaussianPath,
     denoise: Denoiser,
     x: Array,
@@ -123,6 +126,8 @@ def _carry(
     x = state_of(sde, x)
     require_falling(sde)
     check_denoiser(denoise, x.shape)
+    for t in (start, end):
+        check_velocity(way, sde, t)
     velocity = reverse(sde, denoise, churn=0.0).drift
     flow = integrate(velocity, x, start, jnp.full(1, end, x.dtype), tolerance or Tolerance(), solver)
     return Coded(flow.values[-1], flow.evaluations)

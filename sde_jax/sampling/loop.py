@@ -38,6 +38,11 @@ class Solver(Protocol):
         ...
 
 
+MOVED = 2
+"""How many earlier values a multistep method may use at a time at which x was moved. There is noise between them then,
+which extrapolation amplifies: by 3.7 through three values in all, by 6.7 through four (Adams-Bashforth)."""
+
+
 class Step(NamedTuple):
     """One step: x, its mean given where the step started (x without the noise drawn in this step), denoiser calls."""
 
@@ -88,6 +93,26 @@ class FixedGridSolver(abc.ABC):
         Raises `InputError` for a grid that the method cannot use.
         """
         return ()
+
+    def check(self, sde: GaussianPath, grid: Array) -> None:  # noqa: B027
+        """Raise `InputError` where the method cannot start where the grid does on this path, or end where it does.
+
+        See `ends.py`. A solver that wraps another one passes this on.
+        """
+
+    def forget(self, state: Any, keep: int = 0) -> Any:
+        """Return the state with which to go on from an x that something else than `step` moved.
+
+        A solver with a memory keeps at most the last `keep` values: none where x was carried to another time, for
+        they belong to another trajectory; `MOVED` where it was moved at its time. A solver that wraps another one
+        passes this on. Raises `InputError` for a state unless the solver says what becomes of it.
+        """
+        if jax.tree.leaves(state):
+            raise InputError(
+                f"{type(self).__name__} carries a state from step to step and does not say what is left of it once x "
+                "was moved by something else, such as a corrector or a restart: expected a method `forget(state, keep)`"
+            )
+        return state
 
     @abc.abstractmethod
     def step(
@@ -185,6 +210,7 @@ def sample_given(
         raise InputError(f"given arrays of shapes {shapes} for {len(keys)} keys: expected one each: [{len(keys)}, ...]")
     first = denoiser_of(jax.tree.map(lambda leaf: leaf[0], given))
     check_denoiser(first, shape)
+    check_ends(solver, sde, times)
     _told(first, solver)
 
     def one(key: Key, given: Any) -> Samples:
@@ -209,6 +235,7 @@ def transport(
     check_solver(solver)
     require_falling(sde)
     check_denoiser(denoise, x.shape)
+    check_ends(solver, sde, times)
     _told(denoise, solver)
     return _carry(key, solver, sde, denoise, x, times, frames)
 
@@ -245,6 +272,13 @@ def check_solver(solver: Solver) -> None:
     """Raise `InputError` for what is no solver."""
     if isinstance(solver, type) or not hasattr(solver, "solve"):
         raise InputError(f"solver = {solver!r}: expected a solver, such as DDIM()")
+
+
+def check_ends(solver: Solver, sde: GaussianPath, grid: Array) -> None:
+    """Raise `InputError` where a solver says that it cannot go down this grid on this path."""
+    check = getattr(solver, "check", None)
+    if check is not None:
+        check(sde, grid)
 
 
 def check_keys(keys: Key) -> None:

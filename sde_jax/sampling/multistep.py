@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from sde_jax.errors import InputError, whole
 from sde_jax.prediction import Estimates
 from sde_jax.reverse import check_churn
+from sde_jax.sampling.ends import check_upwards
 from sde_jax.sampling.history import History, Multistep
 from sde_jax.sampling.kernel import exponential_weights, refresh
 from sde_jax.sampling.loop import Step
@@ -61,6 +62,10 @@ class ExponentialMultistep(Multistep):
         """What predictor and corrector need."""
         return max(self.order, self.corrector_order - 1)
 
+    def check(self, sde: GaussianPath, grid: Array) -> None:
+        """Refuse to carry x up to noise alone."""
+        check_upwards(self, sde, grid)
+
     def observe(self, x: Array, t: Time, history: History, now: Estimates, sde: GaussianPath) -> tuple[Array, History]:
         """Correct the step that led to t, unless it was one of Runge-Kutta's or order 1 for want of values."""
         extended = history.extended(t, now.clean, sde)
@@ -78,7 +83,7 @@ class ExponentialMultistep(Multistep):
     ) -> tuple[Step, History]:
         """Carry x from t to s; where lambda_t is infinite the history is empty, and the value at t alone counts."""
         nodes, values = list(history.times[: self.order]), history.estimates
-        weights = exponential_weights(sde, t, s, nodes, self.churn, history.usable, self.taken)
+        weights = exponential_weights(sde, t, s, nodes, self.churn, history.usable(t, s), self.taken)
         predicted = jnp.asarray(sum(w * value for w, value in zip(weights, values, strict=False)))
         keep, spread = refresh(sde, t, s, self.churn)
         mean = keep * x + sde.alpha(s) * predicted

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from sde_jax.errors import InputError
 from sde_jax.prediction import score_of
 from sde_jax.sampling.discretization import Tables
+from sde_jax.sampling.ends import check_lengths, check_table
 from sde_jax.sampling.imputation import Imputed
 from sde_jax.sampling.langevin import LangevinDynamics
 from sde_jax.sampling.loop import SAMPLES, FixedGridSolver, Step
@@ -41,6 +42,11 @@ class DDPMAncestral(FixedGridSolver):
 
     chain: DDPM = field(default_factory=DDPM)
 
+    def check(self, sde: GaussianPath, grid: Array) -> None:
+        """Refuse another path than the table's, and other steps."""
+        check_table(self, sde, self.chain)
+        check_lengths(self, grid, self.chain.steps)
+
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
     ) -> tuple[Step, Any]:
@@ -58,6 +64,11 @@ class SMLDAncestral(FixedGridSolver):
     """
 
     chain: SMLD = field(default_factory=SMLD)
+
+    def check(self, sde: GaussianPath, grid: Array) -> None:
+        """Refuse another path than the table's, and other steps."""
+        check_table(self, sde, self.chain)
+        check_lengths(self, grid, self.chain.steps)
 
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser

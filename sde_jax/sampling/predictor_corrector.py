@@ -6,9 +6,10 @@ from typing import Any, Protocol
 import jax
 
 from sde_jax.errors import InputError
+from sde_jax.sampling.ends import check_noise, check_table
 from sde_jax.sampling.identity import NoCorrection
 from sde_jax.sampling.langevin import Langevin
-from sde_jax.sampling.loop import FixedGridSolver, Step, check_steps
+from sde_jax.sampling.loop import MOVED, FixedGridSolver, Step, check_steps
 from sde_jax.sampling.reverse_diffusion import ReverseDiffusion
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -37,7 +38,8 @@ class PredictorCorrector(FixedGridSolver):
 
     Song et al. 2021, algorithm 1. With `corrector_first` in the order of the official code, which ends with a
     predictor; without it in the paper's own, predictor first, which ends with a corrector at the grid's end (where
-    sigma is 0 there is nothing to correct: end the grid before). Raises `InputError` for a predictor without steps.
+    sigma is 0 there is nothing to correct: end the grid before). A predictor with a memory uses at most `MOVED` values
+    from before a correction. Raises `InputError` for a predictor without steps.
     """
 
     predictor: FixedGridSolver = field(default_factory=ReverseDiffusion)
@@ -63,6 +65,19 @@ class PredictorCorrector(FixedGridSolver):
         """Return the predictor's state."""
         return self.predictor.init(x, grid)
 
+    def check(self, sde: GaussianPath, grid: Array) -> None:
+        """Refuse what the predictor refuses, the table of another path, and a corrector where there is no noise."""
+        self.predictor.check(sde, grid)
+        chain = getattr(getattr(self.corrector, "discretization", None), "chain", None)
+        if chain is not None:
+            check_table(self.corrector, sde, chain)
+        if not self.corrector_first and not isinstance(self.corrector, NoCorrection):
+            check_noise(self, sde, grid[-1])
+
+    def forget(self, state: Any, keep: int = 0) -> Any:
+        """Return the predictor's."""
+        return self.predictor.forget(state, keep)
+
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
     ) -> tuple[Step, Any]:
@@ -74,8 +89,10 @@ class PredictorCorrector(FixedGridSolver):
 
         if self.corrector_first:
             corrected = correct(x, t)
+            state = state if corrected.x is x else self.forget(state, MOVED)
             step, state = self.predictor.step(second, corrected.x, t, s, state, sde=sde, denoise=denoise)
         else:
             predicted, state = self.predictor.step(second, x, t, s, state, sde=sde, denoise=denoise)
             corrected, step = predicted, correct(predicted.x, s)
+            state = state if step.x is predicted.x else self.forget(state, MOVED)
         return step._replace(evaluations=step.evaluations + corrected.evaluations), state

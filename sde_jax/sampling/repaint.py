@@ -60,7 +60,7 @@ class RePaint(Imputed):
         """Scan over the route, from an x in which what is known is replaced; of a time, keep x at the last visit."""
         first, rest = jax.random.split(key)
         x = finite(self.begun(first, x, grid[0], sde), NOT_FINITE)
-        steps, fresh = len(grid) - 1, self.init(x, grid)
+        steps = len(grid) - 1
         route, slot = self.route(steps), np.full(steps + 1, frames)
         slot[frames_of(steps, frames)] = np.arange(frames)
 
@@ -76,13 +76,13 @@ class RePaint(Imputed):
             def up():
                 scale, std = sde.transition(t, s)
                 y = scale * x + std * sde.noise(key, x.shape, x.dtype)
-                return Step(y, y, jnp.zeros((), int)), fresh
+                return Step(y, y, jnp.zeros((), int)), self.forget(state)
 
             step, state = jax.lax.cond(back, up, down)
             return (step.x, step.mean, state, trajectory.at[slot].set(step.x), evaluations + step.evaluations), None
 
         trajectory = jnp.zeros((frames + 1, *x.shape), x.dtype).at[slot[0]].set(x)
-        times, start = jnp.asarray(grid), (x, x, fresh, trajectory, jnp.zeros((), int))
+        times, start = jnp.asarray(grid), (x, x, self.init(x, grid), trajectory, jnp.zeros((), int))
         inputs = (np.arange(len(route)), *times[route.T], route[:, 1] < route[:, 0], slot[route[:, 1]])
         (last, mean, _, trajectory, evaluations), _ = jax.lax.scan(body, start, inputs)
         final = mean if self.noise_free else last

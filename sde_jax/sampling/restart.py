@@ -10,6 +10,7 @@ import numpy as np
 
 from sde_jax.errors import InputError, whole
 from sde_jax.sampling.edm import EDMHeun
+from sde_jax.sampling.ends import check_signal
 from sde_jax.sampling.loop import FixedGridSolver, Step, check_steps
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -20,9 +21,9 @@ class Restart(FixedGridSolver):
     """A solver that, on reaching t <= low, goes `rounds` times back to t = high and down again in `steps` steps.
 
     Going back draws the forward process exactly, which contracts the errors made so far; going down is the solver's,
-    on times equally far apart in lambda (Xu et al. 2023, algorithm 1). Restarts in several intervals nest:
-    Restart(Restart(...), ...). Raises `InputError` unless 0 < low < high <= 1, rounds >= 1 and steps >= 1, and for a
-    grid none of whose steps starts at or below low.
+    on times equally far apart in lambda (Xu et al. 2023, algorithm 1). A solver with a memory begins anew with every
+    round, and after the last one. Restarts in several intervals nest: Restart(Restart(...), ...). Raises `InputError`
+    unless 0 < low < high <= 1, rounds >= 1 and steps >= 1, and for a grid none of whose steps starts at or below low.
     """
 
     solver: FixedGridSolver = field(default_factory=EDMHeun)
@@ -50,6 +51,16 @@ class Restart(FixedGridSolver):
             )
         return self.solver.init(x, grid), jnp.asarray(True)
 
+    def check(self, sde: GaussianPath, grid: Array) -> None:
+        """Refuse what the solver refuses, and to go back to where lambda is infinite and has no equal steps."""
+        self.solver.check(sde, grid)
+        check_signal(self, sde, self.high)
+
+    def forget(self, state: Any, keep: int = 0) -> Any:
+        """Return the solver's, and whether there is still a restart to make."""
+        inner, waiting = state
+        return self.solver.forget(inner, keep), waiting
+
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser
     ) -> tuple[Step, Any]:
@@ -57,10 +68,10 @@ class Restart(FixedGridSolver):
         inner, waiting = state
         again, onwards = jax.random.split(key)
         now = waiting & (t <= self.low)
-        x, spent = jax.lax.cond(
+        x, spent, inner = jax.lax.cond(
             now,
-            lambda: self.restarted(again, x, t, sde, denoise),
-            lambda: (x, jnp.zeros((), int)),
+            lambda: (*self.restarted(again, x, t, sde, denoise), self.solver.forget(inner)),
+            lambda: (x, jnp.zeros((), int), inner),
         )
         step, inner = self.solver.step(onwards, x, t, s, inner, sde=sde, denoise=denoise)
         return step._replace(evaluations=step.evaluations + spent), (inner, waiting & ~now)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError, whole
+from sde_jax.sampling.ends import check_upwards
 from sde_jax.sampling.kernel import exponential_weights, refresh
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
@@ -61,6 +62,10 @@ class DPMSolverSinglestep(FixedGridSolver):
     def draws_noise(self) -> bool:
         """No."""
         return False
+
+    def check(self, sde: GaussianPath, grid: Array) -> None:
+        """Refuse to carry x up to noise alone."""
+        check_upwards(self, sde, grid)
 
     def step(
         self, key: Key, x: Array, t: Time, s: Time, state: Any, *, sde: GaussianPath, denoise: Denoiser

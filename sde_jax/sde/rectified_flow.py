@@ -10,7 +10,8 @@ from sde_jax.typing import Array, Time
 class RectifiedFlow(GaussianPath):
     """x_t = (1 - t) x_0 + t eps (Liu et al. 2023; the optimal-transport path of Lipman et al. 2023, noise at t = 1).
 
-    At t = 1 nothing of x_0 is left and f and g^2 are infinite: exponential samplers may start there, others before.
+    At t = 1 nothing of x_0 is left and f and g^2 are infinite: exponential samplers may start there, and those of the
+    flow, whose velocity is finite, such as Euler's method, `EulerMaruyama(churn=0.0)`; others before.
     """
 
     def log_alpha(self, t: Time) -> Array:

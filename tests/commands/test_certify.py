@@ -3,7 +3,7 @@ import json
 import pytest
 
 from sde_jax import sampling
-from sde_jax.certificate import SAMPLERS, Finding, conversions, likelihoods, orders, table
+from sde_jax.certificate import SAMPLERS, Finding, conversions, ends, likelihoods, orders, table, wrappers
 from sde_jax.sampling import FixedGridSolver
 
 ELSEWHERE = {
@@ -27,7 +27,7 @@ def test_every_sampler_with_a_fixed_grid_is_certified():
 
 
 def test_every_law_has_a_name_of_its_own():
-    names = [law.name for law in (*orders(), *likelihoods(), *conversions())]
+    names = [law.name for law in (*orders(), *ends(), *wrappers(), *likelihoods(), *conversions())]
     assert len(set(names)) == len(names)
 
 
