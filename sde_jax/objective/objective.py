@@ -34,7 +34,7 @@ class Objective:
             )
 
     def require_fit(self, sde: GaussianPath) -> None:
-        """Raise `InputError` where a part needs a table of times and the path has none."""
-        for part in (self.times, getattr(self.parameterization, "label", None)):
-            if isinstance(part, TableTimes | TableLabel):
-                require_table(sde, type(part).__name__)
+        """Raise `InputError` where the path has no such times, or no table that the network is told of."""
+        self.times.require_fit(sde)
+        if isinstance(getattr(self.parameterization, "label", None), TableLabel):
+            require_table(sde, "TableLabel")

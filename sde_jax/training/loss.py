@@ -64,8 +64,9 @@ class BatchLoss:
     condition: what the network hears of an example, among the arrays of the batch and the `augmentation` of its x_0;
     label_dropout: the probability that its label is withheld, so that one network learns p(x | label) and p(x) (Ho &
     Salimans 2022); symmetry: of pairs (x_0, eps), after they are coupled; degradation: of the augmented x_0, to the
-    `channels` that the network hears and the path is given. Raises `InputError` for conditions of
-    examples that `Reflow` replaces, or of channels that are left where they are when the example is moved.
+    `channels` that the network hears and the path is given. Raises `InputError` where the objective cannot be had on
+    the path, for conditions of examples that `Reflow` replaces, or of channels that are left where they are when the
+    example is moved.
     """
 
     apply: Apply
@@ -80,6 +81,7 @@ class BatchLoss:
     edges: np.ndarray = field(init=False)
 
     def __post_init__(self):
+        self.objective.require_fit(self.sde)
         object.__setattr__(self, "edges", level_edges(self.sde)[1:-1])
         heard = self.condition.hears()
         if heard and isinstance(self.objective.coupling, Reflow):
