@@ -14,6 +14,7 @@ from sde_jax.errors import InputError, whole
 from sde_jax.prediction.label import require_table
 from sde_jax.pytree import concrete
 from sde_jax.sde import GaussianPath, last_time, log_snr_range
+from sde_jax.sde.path import require_path
 from sde_jax.typing import Array, Key, Time
 
 Number = Float[Array, ""]
@@ -38,6 +39,7 @@ class Times(abc.ABC):
 
     def require_fit(self, sde: GaussianPath) -> None:
         """Raise `InputError` where the path has no such times. One whose numbers are traced passes."""
+        require_path(sde)
 
     def draw(self, key: Key, n: int, sde: GaussianPath) -> Float[Array, " n"]:
         """X"""

@@ -173,7 +173,7 @@ class FeynmanKac:
         """
         for model in self.models:
             check_denoiser(model, shape)
-        t, sde = grid[0], Centred(self.sde)
+        t, sde = grid[0], self.sde
         if self.total != 1 and concrete((t, sde)):
             with jax.ensure_compile_time_eval():
                 if np.any(sde.alpha(t) == 0):
@@ -182,8 +182,8 @@ class FeynmanKac:
                         "the weights are infinite: expected a grid that starts later"
                     )
         mean = jnp.broadcast_to(sde.prior_mean(), shape)
-        x = mean + (sde.prior_sample(key, shape) - mean) / jnp.sqrt(self.total)
-        log_weight = self.potential(x + self.sde.offset(t), t) if self.potential else jnp.zeros((), x.dtype)
+        x = mean + (sde.prior_sample(key, shape) - mean) / jnp.sqrt(self.total) - sde.offset(t)
+        log_weight = self.potential(x + sde.offset(t), t) if self.potential else jnp.zeros((), x.dtype)
         if self.total != 1:
             log_weight += (self.total - 1) * sde.prior_log_prob(mean) - 0.5 * x.size * jnp.log(self.total)
         return Particle(x, self.look(x, t), self.stepper.init(x, grid)), log_weight

@@ -13,7 +13,7 @@ from sde_jax.measurement import Measurements, sources
 from sde_jax.prediction import check_denoiser
 from sde_jax.pytree import known
 from sde_jax.sampling.kernel import refresh
-from sde_jax.sde import Centred, GaussianPath, require_falling
+from sde_jax.sde import GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 LogPotential = Callable[[Array, Array], Float[Array, ""]]
@@ -84,7 +84,7 @@ class Twisted:
     def start(self, key: Key, shape: tuple[int, ...], grid: Array) -> tuple[Particle, Array]:
         """Draw from the prior; return the particle and psi as its log-weight."""
         check_denoiser(self.denoise, shape)
-        x = Centred(self.sde).prior_sample(key, shape)
+        x = self.sde.prior_sample(key, shape) - self.sde.offset(grid[0])
         out = jax.eval_shape(self.log_potential, x, jnp.zeros((), x.dtype))
         if not isinstance(out, jax.ShapeDtypeStruct) or out.shape != () or out.dtype != x.dtype:
             raise InputError(f"log_potential of an x0 of shape {shape} is {out}: expected a scalar of type {x.dtype}")
