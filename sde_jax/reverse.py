@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
+from sde_jax.prediction import require_score
 from sde_jax.pytree import known
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
@@ -28,6 +29,9 @@ def reverse(sde: GaussianPath, denoise: Denoiser, churn: float = 1.0) -> Reverse
     churn = 1 is the reverse SDE (Anderson 1982; Song et al. 2021, eq. 6), churn = 0 the probability-flow ODE (eq. 13),
     whose velocity is finite where alpha = 0 though f and g are not.
     """
+
+    if not known(churn) or churn:
+        require_score(f"the reverse process of churn {churn}", denoise)
 
     def drift(x: Array, t: Time) -> Array:
         t = jnp.asarray(t, jnp.result_type(t, float))

@@ -5,6 +5,7 @@ from jaxtyping import Float
 
 from sde_jax.errors import InputError
 from sde_jax.guidance.interval import Interval
+from sde_jax.prediction import require_score
 from sde_jax.pytree import known
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
@@ -34,6 +35,7 @@ def classifier_free(
 
     Raises `InputError` for a weight that is not finite, phi outside [0, 1], and phi for an x of a single number.
     """
+    require_score("guidance", denoise, baseline)
     if known(weight) and not jnp.isfinite(weight):
         raise InputError(f"weight = {weight}: expected a finite number, 1 for no guidance")
     if known(rescale) and not 0 <= rescale <= 1:  # type: ignore[operator]

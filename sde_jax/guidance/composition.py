@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sde_jax.errors import InputError
+from sde_jax.prediction import require_score
 from sde_jax.typing import Array, Denoiser, Time
 
 
@@ -21,6 +22,7 @@ def composed(
     """
     if np.shape(weights) != (len(denoisers),) or not denoisers:
         raise InputError(f"{len(denoisers)} conditions with weights of shape {np.shape(weights)}: expected one each")
+    require_score("composed", baseline, *denoisers)
     w = jnp.asarray(weights)
 
     def denoise(x: Array, t: Time) -> Array:

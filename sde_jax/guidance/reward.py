@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from sde_jax.guidance.interval import Interval
 from sde_jax.guidance.shift import as_estimate, gradient
+from sde_jax.prediction import require_score
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
 
@@ -26,6 +27,8 @@ def rewarded(
     drawn leans to the reward, and is not distributed as p(x) exp(scale l(x)).
     Raises `InputError` for a reward that is not one float.
     """
+
+    require_score("rewarded", denoise)
 
     def guided(x: Array, t: Time) -> Array:
         x0, pull = jax.vjp(lambda x: denoise(x, t), x)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
-from sde_jax.prediction import check_denoiser
+from sde_jax.prediction import check_denoiser, require_score
 from sde_jax.sde import GaussianPath, last_time, log_snr_range, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
 
@@ -51,6 +51,7 @@ def elbo(key: Key, sde: GaussianPath, denoise: Denoiser, data: Any, *, strata: i
         raise InputError(f"elbo(strata={strata}, start={start}): expected strata >= 1 and 0 <= start < 1")
     x0 = state_of(sde, sde.from_data(data))
     check_denoiser(denoise, x0.shape)
+    require_score("elbo", denoise)
     jax.eval_shape(sde.prior_log_prob, x0)
     x0 = finite(x0, "elbo: the data hold NaN or infinity: expected finite numbers")
     end, (low, high) = last_time(sde, start), log_snr_range(sde, start)

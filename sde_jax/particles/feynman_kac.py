@@ -52,7 +52,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from sde_jax.errors import InputError
-from sde_jax.prediction import check_denoiser
+from sde_jax.prediction import check_denoiser, require_score
 from sde_jax.pytree import concrete, known
 from sde_jax.reverse import reverse
 from sde_jax.sampling import DDIM, Ancestral, DPMSolverMultistep, EulerMaruyama, ReverseDiffusion, SASolver, UniPC
@@ -124,6 +124,7 @@ class FeynmanKac:
 
     def __post_init__(self):
         require_falling(self.sde)
+        require_score("FeynmanKac", *self.models)
         if not self.models or len(self.models) != len(self.powers):
             raise InputError(
                 f"FeynmanKac of {len(self.models)} models and {len(self.powers)} powers: expected one power a model"

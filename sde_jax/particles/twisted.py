@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from sde_jax.errors import InputError
 from sde_jax.measurement import Measurements, sources
-from sde_jax.prediction import check_denoiser
+from sde_jax.prediction import check_denoiser, require_score
 from sde_jax.pytree import known
 from sde_jax.sampling.kernel import refresh
 from sde_jax.sde import GaussianPath, require_falling
@@ -78,6 +78,7 @@ class Twisted:
 
     def __post_init__(self):
         require_falling(self.sde)
+        require_score("Twisted", self.denoise)
         if known(self.data_variance) and not 0 < self.data_variance < float("inf"):
             raise InputError(f"Twisted: data_variance = {self.data_variance}: expected a positive number")
 

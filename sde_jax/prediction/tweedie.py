@@ -1,11 +1,16 @@
 """Tweedie's formula, both ways."""
 
+from sde_jax.prediction.coupled import require_score
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Score, Time
 
 
 def score_of(denoise: Denoiser, sde: GaussianPath) -> Score:
-    """Return the score grad log p_t(x) = (alpha E[x_0 | x] - (x - b)) / sigma^2 of a denoiser (Efron 2011)."""
+    """Return the score grad log p_t(x) = (alpha E[x_0 | x] - (x - b)) / sigma^2 of a denoiser (Efron 2011).
+
+    Raises `InputError` for a denoiser that is known to be a velocity alone (`Coupled`).
+    """
+    require_score("score_of", denoise)
 
     def score(x: Array, t: Time) -> Array:
         return (sde.alpha(t) * denoise(x, t) - (x - sde.offset(t))) / sde.variance(t)

@@ -32,6 +32,11 @@ class ProbabilityFlow:
     def __post_init__(self):
         check_explicit(self.solver)
 
+    @property
+    def draws_noise(self) -> bool:
+        """No."""
+        return False
+
     def solve(self, key: Key, x: Array, grid: Array, frames: int, *, sde: GaussianPath, denoise: Denoiser) -> Solution:
         """Carry x from grid[0] to grid[-1]; `key` is not used."""
         times = grid[frames_of(len(grid) - 1, max(frames, 1))]

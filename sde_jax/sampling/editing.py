@@ -6,7 +6,7 @@ from jaxtyping import ArrayLike
 
 from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
-from sde_jax.prediction import check_denoiser, score_of
+from sde_jax.prediction import check_denoiser, require_score, score_of
 from sde_jax.pytree import concrete, known
 from sde_jax.sampling.ddim import DDIM
 from sde_jax.sampling.grids import checked
@@ -114,6 +114,7 @@ def sdedit(key: Key, solver: Solver, sde: GaussianPath, denoise: Denoiser, data:
     `transport` does.
     """
     noise, moves = jax.random.split(key)
+    require_score("sdedit", denoise)
     x, _ = sde.perturb(noise, sde.from_data(data), checked(grid)[0])
     solution = transport(moves, solver, sde, denoise, x, grid)
     return Coded(sde.to_data(solution.x), solution.evaluations)

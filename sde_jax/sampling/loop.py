@@ -12,7 +12,7 @@ from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
-from sde_jax.prediction import check_denoiser
+from sde_jax.prediction import check_denoiser, require_score
 from sde_jax.sampling.grids import LogSNR, Spacing, checked, frames_of
 from sde_jax.sde import Centred, GaussianPath, require_falling, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -107,6 +107,11 @@ class FixedGridSolver(abc.ABC):
         return Solution(final, evaluations, trajectory[:frames])
 
 
+def draws_noise(solver: object) -> bool:
+    """Return whether a solver draws noise, which asks for the score; one that does not say so does."""
+    return bool(getattr(solver, "draws_noise", True))
+
+
 def check_steps(owner: object, solver: object) -> None:
     """Raise `InputError` unless `solver`, a part of `owner`, makes steps."""
     if not isinstance(solver, FixedGridSolver):
@@ -172,7 +177,9 @@ def sample_given(
     if any(jnp.shape(leaf)[:1] != keys.shape[:1] for leaf in jax.tree.leaves(given)):
         shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(given)]
         raise InputError(f"given arrays of shapes {shapes} for {len(keys)} keys: expected one each: [{len(keys)}, ...]")
-    check_denoiser(denoiser_of(jax.tree.map(lambda leaf: leaf[0], given)), shape)
+    first = denoiser_of(jax.tree.map(lambda leaf: leaf[0], given))
+    check_denoiser(first, shape)
+    check_law(solver, first)
 
     def one(key: Key, given: Any) -> Samples:
         path, (prior, noise) = sde if path_of is None else path_of(given), jax.random.split(key)
@@ -196,6 +203,7 @@ def transport(
     check_solver(solver)
     require_falling(sde)
     check_denoiser(denoise, x.shape)
+    check_law(solver, denoise)
     return _carry(key, solver, sde, denoise, x, times, frames)
 
 
@@ -221,6 +229,12 @@ def check_solver(solver: Solver) -> None:
     """Raise `InputError` for what is no solver."""
     if isinstance(solver, type) or not hasattr(solver, "solve"):
         raise InputError(f"solver = {solver!r}: expected a solver, such as DDIM()")
+
+
+def check_law(solver: Solver, denoise: Denoiser) -> None:
+    """Raise `InputError` for a solver that draws noise by a denoiser that is known to give no score."""
+    if draws_noise(solver):
+        require_score(f"{type(solver).__name__}, which draws noise", denoise)
 
 
 def check_keys(keys: Key) -> None:

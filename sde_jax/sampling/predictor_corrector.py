@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import jax
 
 from sde_jax.errors import InputError
+from sde_jax.sampling.identity import NoCorrection
 from sde_jax.sampling.langevin import Langevin
 from sde_jax.sampling.loop import FixedGridSolver, Step, check_steps
 from sde_jax.sampling.reverse_diffusion import ReverseDiffusion
@@ -52,6 +53,11 @@ class PredictorCorrector(FixedGridSolver):
     def convergence_order(self) -> float:
         """The predictor's; the corrector's bias falls with its step, not with the grid's."""
         return self.predictor.convergence_order
+
+    @property
+    def draws_noise(self) -> bool:
+        """Unless there is no corrector, and the predictor does not."""
+        return self.predictor.draws_noise or not isinstance(self.corrector, NoCorrection)
 
     def init(self, x: Array, grid: Array) -> Any:
         """Return the predictor's state."""
