@@ -1,5 +1,7 @@
 """Guidance by the difference of two denoisers: classifier-free guidance, and autoguidance."""
 
+import math
+
 import jax.numpy as jnp
 from jaxtyping import Float
 
@@ -36,7 +38,7 @@ def classifier_free(
     Raises `InputError` for a weight that is not finite, phi outside [0, 1], and phi for an x of a single number.
     """
     require_score("guidance", denoise, baseline)
-    if known(weight) and not jnp.isfinite(weight):
+    if known(weight) and not math.isfinite(weight):
         raise InputError(f"weight = {weight}: expected a finite number, 1 for no guidance")
     if known(rescale) and not 0 <= rescale <= 1:  # type: ignore[operator]
         raise InputError(f"rescale = {rescale}: expected 0 <= rescale <= 1")

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from sde_jax.errors import InputError, whole
 from sde_jax.prediction.label import require_table
-from sde_jax.pytree import concrete
+from sde_jax.pytree import concrete, holds
 from sde_jax.sde import GaussianPath, last_time, log_snr_range
 from sde_jax.sde.path import require_path
 from sde_jax.typing import Array, Key, Time
@@ -62,12 +62,12 @@ class _From(Times):
     start: float = 1e-5
 
     def __post_init__(self):
-        if not 0 < self.start < 1:
+        if not holds(lambda start: 0 < start < 1, self.start):
             raise InputError(f"{self}: expected 0 < start < 1")
 
     def require_fit(self, sde: GaussianPath) -> None:
         """Raise `InputError` where log(alpha / sigma) is infinite at `start` too."""
-        if not concrete(sde):
+        if not concrete((sde, vars(self))):
             return
         with jax.ensure_compile_time_eval():
             low, high = map(float, log_snr_range(sde, self.start))
@@ -192,7 +192,7 @@ class TableTimes(Times):
 
 
 def _require_deviation(times: LogNormal | LogitNormal) -> None:
-    if not times.deviation > 0:
+    if not holds(lambda deviation: deviation > 0, times.deviation):
         raise InputError(f"{times}: expected deviation > 0")
 
 
@@ -200,7 +200,7 @@ def _require_share(
     times: LogNormal | LogitNormal, sde: GaussianPath, quantile: Callable[[GaussianPath, Number], Number], where: str
 ) -> None:
     """Raise `InputError` unless the quartiles differ: of a normal that is elsewhere all draws are one end."""
-    if not concrete(sde):
+    if not concrete((sde, vars(times))):
         return
     with jax.ensure_compile_time_eval():
         first, third = (float(quantile(sde, jnp.asarray(u))) for u in (0.25, 0.75))

@@ -56,7 +56,7 @@ from sde_jax.prediction import check_denoiser, require_score
 from sde_jax.pytree import concrete, known
 from sde_jax.reverse import reverse
 from sde_jax.sampling import DDIM, Ancestral, DPMSolverMultistep, EulerMaruyama, ReverseDiffusion, SASolver, UniPC
-from sde_jax.sampling.loop import FixedGridSolver, check_steps
+from sde_jax.sampling.loop import FixedGridSolver, check_steps, draws_noise
 from sde_jax.sde import Centred, GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Key, Time
 
@@ -132,7 +132,7 @@ class FeynmanKac:
         if not known(*self.powers) or not 0 < self.total < float("inf"):
             raise InputError(f"FeynmanKac: powers {self.powers}: expected numbers of a positive sum")
         check_steps(self, self.stepper)
-        if self.stepper.draws_noise and not isinstance(self.stepper, (*CHURNING, DDIM, Ancestral)):
+        if draws_noise(self.stepper) and not isinstance(self.stepper, (*CHURNING, DDIM, Ancestral)):
             raise InputError(
                 f"FeynmanKac by {self.solver}: expected a solver of the reverse process with one churn, such as "
                 "DPMSolverMultistep(churn=1.0), or one that draws no noise"
@@ -163,8 +163,8 @@ class FeynmanKac:
     def churn(self) -> float:
         """The solver's."""
         solver = self.stepper
-        if not solver.draws_noise or isinstance(solver, Ancestral):
-            return float(solver.draws_noise)
+        if not draws_noise(solver) or isinstance(solver, Ancestral):
+            return float(draws_noise(solver))
         return solver.eta if isinstance(solver, DDIM) else getattr(solver, "churn")  # noqa: B009
 
     def start(self, key: Key, shape: tuple[int, ...], grid: Array) -> tuple[Particle, Array]:
@@ -214,7 +214,7 @@ class FeynmanKac:
     def guided(self, x: Array, t: Time, seen: Seen) -> Array:
         """Return the denoiser's value that belongs to the score s + v c^2 / (1 + c^2)."""
         clean = self.product(x, t, seen.estimates)
-        if self.potential is None or self.churn == 0:
+        if self.potential is None or (known(self.churn) and self.churn == 0):
             return clean
         alpha = self.sde.alpha(t)
         shift = jnp.where(alpha == 0, 0.0, self.sde.variance(t) / jnp.where(alpha == 0, 1.0, alpha))

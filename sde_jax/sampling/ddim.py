@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
+from sde_jax.pytree import holds
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -46,7 +47,7 @@ class DDIM(Refresh):
     eta: float = 0.0
 
     def __post_init__(self):
-        if not 0 <= self.eta <= 1:
+        if not holds(lambda eta: (eta >= 0) & (eta <= 1), self.eta):
             raise InputError(f"{self}: expected 0 <= eta <= 1")
 
     @property

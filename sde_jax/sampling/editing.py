@@ -11,7 +11,7 @@ from sde_jax.pytree import concrete, known
 from sde_jax.sampling.ddim import DDIM
 from sde_jax.sampling.grids import checked
 from sde_jax.sampling.latent import Coded
-from sde_jax.sampling.loop import FixedGridSolver, Solver, transport
+from sde_jax.sampling.loop import FixedGridSolver, Solver, draws_noise, transport
 from sde_jax.sde import Centred, GaussianPath, require_falling, state_of
 from sde_jax.sde.path import path
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -87,7 +87,7 @@ def inverted(
     times, x, solver = checked(grid), state_of(sde, x), DDIM() if solver is None else solver
     require_falling(sde)
     check_denoiser(denoise, x.shape)
-    if not isinstance(solver, FixedGridSolver) or solver.draws_noise:
+    if not isinstance(solver, FixedGridSolver) or draws_noise(solver):
         raise InputError(f"{solver!r} to encode with: expected a solver with a fixed grid and without noise, as DDIM()")
     if concrete(times) and times[-1] <= 0:
         raise InputError(f"a grid that ends at {times[-1]:g}: expected to start to encode above 0, such as at 1e-3")

@@ -109,7 +109,8 @@ class FixedGridSolver(abc.ABC):
 
 def draws_noise(solver: object) -> bool:
     """Return whether a solver draws noise, which asks for the score; one that does not say so does."""
-    return bool(getattr(solver, "draws_noise", True))
+    found = getattr(solver, "draws_noise", True)
+    return found if isinstance(found, bool) else True  # of a traced churn it is not known
 
 
 def check_steps(owner: object, solver: object) -> None:

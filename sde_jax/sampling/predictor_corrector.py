@@ -8,7 +8,7 @@ import jax
 from sde_jax.errors import InputError
 from sde_jax.sampling.identity import NoCorrection
 from sde_jax.sampling.langevin import Langevin
-from sde_jax.sampling.loop import FixedGridSolver, Step, check_steps
+from sde_jax.sampling.loop import FixedGridSolver, Step, check_steps, draws_noise
 from sde_jax.sampling.reverse_diffusion import ReverseDiffusion
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -57,7 +57,7 @@ class PredictorCorrector(FixedGridSolver):
     @property
     def draws_noise(self) -> bool:
         """Unless there is no corrector, and the predictor does not."""
-        return self.predictor.draws_noise or not isinstance(self.corrector, NoCorrection)
+        return draws_noise(self.predictor) or not isinstance(self.corrector, NoCorrection)
 
     def init(self, x: Array, grid: Array) -> Any:
         """Return the predictor's state."""
