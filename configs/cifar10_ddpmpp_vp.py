@@ -36,7 +36,7 @@ def get_config() -> Experiment:
             steps=1_300_000,
             batch_size=128,
             flip=True,
-            optimizer=Adam(learning_rate=2e-4, warmup=5000, clip=1.0),
+            optimizer=Adam(learning_rate=2e-4, warmup=5000, clip=1.0, from_zero=True),
             average=ExponentialAverage(decay=0.9999),
             log_every=50,
             checkpoint_every=10_000,

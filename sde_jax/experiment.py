@@ -215,9 +215,7 @@ class Experiment:
             self._require_samplers(self.evaluation)
         if isinstance(self.training, Training):
             self._require_heard(self.training)
-        if isinstance(self.objective, Objective) and isinstance(
-            self.sde, GaussianPath
-        ):  # as they are in no wrong config
+        if isinstance(self.objective, Objective) and isinstance(self.sde, GaussianPath):  # not in a wrong config
             self.objective.require_fit(self.sde)
 
     def _require_sampler(self, preview: Preview) -> None:
@@ -234,6 +232,8 @@ class Experiment:
     def _require_heard(self, training: Training) -> None:
         """Raise `InputError` where the network does not hear what it is told in training."""
         heard, told = condition_of(self.network).hears(), training.augmentation.size
+        if isinstance(self.objective, Objective):
+            self.objective.require_heard(heard)
         if training.label_dropout and "label" not in heard:
             raise InputError("training.label_dropout: expected a network conditioned on labels, such as ClassLabel(10)")
         if not isinstance(training.degradation, NoDegradation) and not isinstance(heard.get("channels"), Channels):

@@ -19,9 +19,9 @@ from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler
 from sde_jax.guidance import Guide
 from sde_jax.likelihood import Encoding, Quantization
-from sde_jax.prediction import denoiser
+from sde_jax.prediction import Coupled, denoiser
 from sde_jax.pytree import concrete
-from sde_jax.sampling import Samples, sample_given
+from sde_jax.sampling import Samples, draws_noise, sample_given
 from sde_jax.sde import GaussianPath
 from sde_jax.training import BatchLoss
 from sde_jax.typing import Array, Denoiser, Key, Params
@@ -175,6 +175,12 @@ class Model:
         return self.record.experiment.samplers
 
     @property
+    def usable_samplers(self) -> Mapping[str, Sampler]:
+        """Those that draw from what the objective learns: all, or only those that draw no noise."""
+        score = self.record.experiment.objective.gives_score
+        return {name: kind for name, kind in self.samplers.items() if score or not draws_noise(kind.solver)}
+
+    @property
     def denoise(self) -> Denoiser:
         """The denoiser (x, t) -> E[x_0 | x_t = x] of its own parameters."""
         return self.denoiser(self.params)
@@ -193,8 +199,11 @@ class Model:
         conditions: one for each, as `conditions` returns them; None for no label. guide: what guides each, by its
         condition, `ClassifierFree(2.0)`, or its one of `labels` [n], `ByClassifier(log_prob)`; nothing is compiled
         anew for other conditions, labels and numbers in the guide. An evaluation is one of the guided denoiser.
-        Raises `InputError` for a guide that asks for the network that is told nothing where it was not trained so.
+        Raises `InputError` for a guide that asks for the network that is told nothing where it was not trained so, and
+        for a guide, or a solver that draws noise, where the objective gives no score.
         """
+        if guide is not None:
+            self.record.experiment.objective.require_score(f"guidance by {type(guide).__name__}")
         if guide is not None and guide.needs_null:
             self.record.require_null()
 
@@ -243,10 +252,14 @@ class Model:
     def denoiser(self, params: Params, condition: Any = None, sde: GaussianPath | None = None) -> Denoiser:
         """Return the denoiser of the network with `params`, given a condition, one of `conditions`; None: no label.
 
+        Of an objective that gives no score it is a `Coupled` one, which what asks for the score refuses.
+
         sde: the path of the example, `sde.given` what is known of it; None: of an example of which nothing is.
         """
         sde = self.sde.given({}) if sde is None else sde
         told = self.record.told() if condition is None else condition
         apply = self.apply if told is None else partial(self.apply, condition=told)
         network = lambda x, noise: apply(params, x, noise)  # noqa: E731
-        return denoiser(network, sde, self.record.experiment.objective.parameterization)
+        objective = self.record.experiment.objective
+        denoise = denoiser(network, sde, objective.parameterization)
+        return denoise if objective.gives_score else Coupled(denoise, type(objective.coupling).__name__)

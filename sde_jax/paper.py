@@ -5,7 +5,6 @@ configurations. What is otherwise, on purpose:
 
 - Training images are dequantised as they are for the likelihood; theirs stay whole numbers over 255.
 - The average of the parameters begins with a ramp, as in their PyTorch code; their JAX code has none.
-- The learning rate begins at rate / warmup; theirs at 0, with which the first step does nothing.
 - The times of a batch are stratified, theirs independent: the loss has the same mean.
 - A likelihood is solved for every image by itself, and all held-out images are scored; theirs shares its steps over a
   batch, and leaves out what does not fill one.
@@ -157,7 +156,7 @@ def training(
     checkpoint_every: int = 10_000,
 ) -> Training:
     """Return how the U-Nets were trained: 5,000 steps of warm-up, gradients clipped at norm 1, averages of `decay`."""
-    optimizer = Adam(learning_rate=learning_rate, warmup=5000, clip=1.0, b1=0.9, b2=0.999, eps=1e-8)
+    optimizer = Adam(learning_rate, warmup=5000, clip=1.0, b1=0.9, b2=0.999, eps=1e-8, from_zero=True)
     return Training(
         steps=steps,
         batch_size=batch_size,

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, dataclass_transform
 
 import jax
 import jax.core
+import numpy as np
 
 from sde_jax.errors import InputError
 
@@ -56,6 +57,17 @@ def known(*values: object) -> bool:
 def concrete(value: Any) -> bool:
     """Return whether no leaf of a pytree is a tracer, so that its numbers can be looked at."""
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+
+
+def holds(condition: Callable[..., Any], *values: Any) -> bool:
+    """Return whether a condition holds of numbers; True where one is traced, of which nothing can be known.
+
+    It is given NumPy's arrays in the place of JAX's: inside a transformation what jax.numpy makes of a number that is
+    known is traced all the same.
+    """
+    if not concrete(values):
+        return True
+    return bool(np.all(condition(*(np.asarray(value) if isinstance(value, jax.Array) else value for value in values))))
 
 
 def function(of: Callable) -> Callable:

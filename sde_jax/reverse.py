@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
-from sde_jax.prediction import estimates_of
+from sde_jax.prediction import estimates_of, require_score
 from sde_jax.pytree import known
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
@@ -31,6 +31,9 @@ def reverse(sde: GaussianPath, denoise: Denoiser, churn: float = 1.0) -> Reverse
     (`estimates_of`), so that neither drift nor divergence loses the digits of x - b - alpha D.
     """
     estimates = estimates_of(denoise, sde)
+
+    if not known(churn) or churn:
+        require_score(f"the reverse process of churn {churn}", denoise)
 
     def drift(x: Array, t: Time) -> Array:
         t = jnp.asarray(t, jnp.result_type(t, float))

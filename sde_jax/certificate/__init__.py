@@ -15,6 +15,7 @@ from sde_jax.certificate.finding import Finding as Finding
 from sde_jax.certificate.finding import Law as Law
 from sde_jax.certificate.likelihoods import likelihoods as likelihoods
 from sde_jax.certificate.orders import orders as orders
+from sde_jax.certificate.parts import COMBINED as COMBINED
 from sde_jax.certificate.parts import PATHS as PATHS
 from sde_jax.certificate.parts import SAMPLERS as SAMPLERS
 from sde_jax.certificate.table import table as table

@@ -1,5 +1,8 @@
 """The paths and the samplers that are certified."""
 
+import jax.numpy as jnp
+import numpy as np
+
 from sde_jax.sampling import (
     DDIM,
     DEIS,
@@ -15,7 +18,24 @@ from sde_jax.sampling import (
     SASolver,
     UniPC,
 )
-from sde_jax.sde import VE, VP, Cosine, EDMPath, GaussianPath, MeanReverting, RectifiedFlow, SubVP
+from sde_jax.sde import (
+    VE,
+    VP,
+    ConstantReversion,
+    Cosine,
+    EDMPath,
+    GaussianPath,
+    Log,
+    MeanReverting,
+    Product,
+    RectifiedFlow,
+    Restoration,
+    Shifted,
+    SubVP,
+    TimeChange,
+    Transformed,
+    geometric_brownian,
+)
 
 PATHS: dict[str, GaussianPath] = {
     "VP": VP(),
@@ -26,6 +46,17 @@ PATHS: dict[str, GaussianPath] = {
     "RectifiedFlow": RectifiedFlow(),
     "MeanReverting": MeanReverting(0.7, 0.8),
 }
+
+COMBINED: dict[str, GaussianPath] = {
+    "MeanReverting far": MeanReverting(10.0, 1.0, ConstantReversion(0.2)),
+    "Restoration": Restoration(0.5).given({"channels": np.array([3.0, np.nan])}),
+    "Shifted": Shifted(MeanReverting(-2.0), jnp.sin),
+    "TimeChange": TimeChange(RectifiedFlow(), jnp.square),
+    "Transformed": Transformed(SubVP(), Log()),
+    "GBM": geometric_brownian(0.3, 3.0),
+    "Product": Product({"a": (VP(), (2,)), "b": (RectifiedFlow(), ()), "c": (MeanReverting(4.0), (1,))}),
+}
+"""Paths of paths, on which bounds are certified too."""
 
 SAMPLERS: dict[str, FixedGridSolver] = {
     "EulerMaruyama": EulerMaruyama(),

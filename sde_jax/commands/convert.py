@@ -12,6 +12,7 @@ import optax
 
 from sde_jax import nn, publishing
 from sde_jax.checkpoints import (
+    FlaxLayout,
     Weights,
     edm_architecture,
     edm_params,
@@ -33,7 +34,7 @@ from sde_jax.objective import EDMWeighting, LogNormal
 from sde_jax.prediction import EDM
 from sde_jax.sampling import EDMHeun, ProbabilityFlow, grids
 from sde_jax.sde import EDMPath
-from sde_jax.training import Checkpoints, TrainState
+from sde_jax.training import Checkpoints, ExponentialAverage, TrainState
 
 LEVELS = 256
 
@@ -56,9 +57,11 @@ def run(
     """Write a run whose newest checkpoint holds the weights found at `checkpoint`; return what was found there.
 
     The run can be sampled from, scored and trained on, as if it had been trained here: Adam's moments come with it
-    where the file has them. `checkpoint` is a published model's directory; a state dict of EDM, which says itself what
-    network it is of; or a checkpoint of the official code, whose network `config` describes. Nothing is written unless
-    all of the weights fit. Raises `InputError` where they do not, and where the directory holds a run already.
+    where the file has them, and under an official configuration its rate is warmed up from 0 and the average goes on
+    by the rule of the code that wrote the file. `checkpoint` is a published model's directory; a state dict of EDM,
+    which says itself what network it is of; or a checkpoint of the official code, whose network `config` describes.
+    Nothing is written unless all of the weights fit. Raises `InputError` where they do not, and where the directory
+    holds a run already.
     """
     workdir = Workdir(directory)
     workdir.require_new("--workdir")
@@ -120,6 +123,8 @@ def _found(checkpoint: Path, config: str | None, overrides: Mapping[str, str], s
         return Found(record, Weights(model.params, model.params, step=model.step))
     if config is not None:
         found, experiment = read_official(checkpoint), resolve(config, overrides)
+        if isinstance(found.layout, FlaxLayout) and config.endswith(".json"):
+            experiment = _without_ramp(experiment, overrides)
         record = Record(experiment, _shape(shape, Path(config), experiment), LEVELS)
         return Found(record, official_weights(found, experiment.network, record.shape, checkpoint))
     content = read_checkpoint(checkpoint)
@@ -130,6 +135,15 @@ def _found(checkpoint: Path, config: str | None, overrides: Mapping[str, str], s
     params = edm_params(content)
     record = Record(_changed(replace(edm_experiment(), network=network), overrides), images, LEVELS)
     return Found(record, Weights(params, params))
+
+
+def _without_ramp(experiment: Experiment, overrides: Mapping[str, str]) -> Experiment:
+    """Return the experiment with the average of the official JAX code, which has no ramp, unless it was chosen."""
+    average = experiment.training.average
+    chosen = any(path.startswith("training.average") for path in overrides)
+    if chosen or not isinstance(average, ExponentialAverage):
+        return experiment
+    return replace(experiment, training=replace(experiment.training, average=replace(average, ramp=False)))
 
 
 def _require_none(checkpoint: Path, what: str, config: str | None, shape: tuple[int, ...] | None) -> None:

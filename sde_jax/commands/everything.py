@@ -6,7 +6,9 @@ from typing import Any
 from sde_jax import processes
 from sde_jax.codec import encode
 from sde_jax.commands import baseline, likelihood, report, sample, train
+from sde_jax.commands.settings import lawless
 from sde_jax.commands.workdir import Workdir
+from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
 from sde_jax.training import Checkpoints
 
@@ -17,6 +19,7 @@ def run(experiment: Experiment, directory: Path, samples: int) -> int:
     Raises `InputError`, before training, where the experiment has components that the other commands cannot read back.
     """
     Experiment.from_json(experiment.to_json())
+    _require_law(experiment)
     code = train.run(experiment, directory)
     if code:
         return code
@@ -48,6 +51,16 @@ def run(experiment: Experiment, directory: Path, samples: int) -> int:
     print(f"pictures: {', '.join(str(path) for path in pictures if path.exists()) or 'none, examples are no images'}")
     print(f"report:   {page}")
     return 0
+
+
+def _require_law(experiment: Experiment) -> None:
+    """Raise `InputError` where a sampler or the bound asks for more than the objective will have learnt."""
+    if experiment.likelihood.elbo_strata:
+        experiment.objective.require_score(f"config.likelihood.elbo_strata = {experiment.likelihood.elbo_strata}")
+    problems = lawless(experiment, *experiment.samplers)
+    if problems:
+        advice = "`run` draws with every sampler: change it by --config.samplers.NAME.solver=DDIM"
+        raise InputError("\n".join(f"{line}; {advice}" for line in problems))
 
 
 def _done(workdir: Workdir, name: str, ending: str, **asked: Any) -> bool:

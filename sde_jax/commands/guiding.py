@@ -37,6 +37,8 @@ class Guiding:
     def check(self, record: Record) -> None:
         """Raise `InputError` with every problem that can be seen before anything is opened, a line each."""
         problems = list(self._problems(record))
+        if (self.weight is not None or self.classifier) and not problems:
+            record.experiment.objective.require_score("--classifier" if self.classifier else "--guidance")
         if self.weight is not None and not self.autoguidance and not problems:
             record.require_null()
         if problems:
@@ -111,6 +113,7 @@ def _weak(workdir: Workdir, record: Record, name: str) -> Model:
         except InputError as error:
             raise InputError(f"--autoguidance={name}: no run's directory, and as {error}") from None
     weak = load(other)
+    weak.record.experiment.objective.require_score(f"--autoguidance={name}")
     kinds = [
         (r.shape, r.encoding, r.experiment.sde, r.label_count or record.label_count) for r in (record, weak.record)
     ]

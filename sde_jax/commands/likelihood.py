@@ -53,6 +53,8 @@ def run(
     workdir = Workdir(directory)
     record = workdir.read_record()
     settings = record.experiment.likelihood
+    if settings.elbo_strata:
+        record.experiment.objective.require_score(f"config.likelihood.elbo_strata = {settings.elbo_strata}")
     if limit is not None and limit < 1:
         raise InputError(f"--num_examples={limit}: expected 1 or more")
     model = load(workdir, average)

@@ -62,6 +62,7 @@ def official_experiment(config: Mapping[str, Any]) -> Experiment:
                 clip=max(values("optim.grad_clip", float, 1.0), 0.0),
                 b1=values("optim.beta1", float, 0.9),
                 eps=values("optim.eps", float, 1e-8),
+                from_zero=True,
             ),
             average=ExponentialAverage(values("model.ema_rate", float, 0.9999)),
         ),

@@ -16,6 +16,7 @@ from sde_jax import processes
 from sde_jax.codec import encode
 from sde_jax.commands.guiding import Guiding
 from sde_jax.commands.pictures import picture
+from sde_jax.commands.settings import lawless
 from sde_jax.commands.workdir import Workdir, failures_reported, load
 from sde_jax.errors import InputError
 from sde_jax.guidance import Guide
@@ -120,8 +121,10 @@ def base(directory: Path, name: str, output: Path | None) -> Path:
 
 def check(workdir: Workdir, name: str, count: int, batch_size: int) -> None:
     """Raise `InputError` unless the run has a sampler of this name and there is something to draw."""
-    samplers = workdir.read_record().experiment.samplers
+    experiment = workdir.read_record().experiment
+    samplers = experiment.samplers
     problems = [] if name in samplers else [f"--sampler={name}: this run has {', '.join(samplers)}"]
+    problems += [] if problems else lawless(experiment, name)
     for flag, value in (("num_samples", count), ("batch_size", batch_size)):
         problems += [] if value >= 1 else [f"--{flag}={value}: expected 1 or more"]
     if problems:

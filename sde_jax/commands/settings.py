@@ -16,7 +16,8 @@ from sde_jax.data import Splits
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
 from sde_jax.nn import NCSN, ByTable
-from sde_jax.sampling import FixedGridSolver, Solver
+from sde_jax.prediction import without_score
+from sde_jax.sampling import FixedGridSolver, Solver, draws_noise
 from sde_jax.sampling.ends import same_noise
 from sde_jax.sampling.grids import checked
 from sde_jax.sampling.loop import check_ends
@@ -34,6 +35,8 @@ def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
     experiment, problems = (value or Experiment()).override(overrides)
     if not found + problems:  # a file's components may be of any type until then, and no device is asked for
         problems = [*_unshared(experiment), *unusable(experiment), *unmatched(experiment)]
+        preview = experiment.training.preview
+        problems += lawless(experiment, preview.sampler) if preview.every else []
     if found or problems:
         raise InputError("\n".join([*found, *problems]))
     return experiment
@@ -77,6 +80,14 @@ def unusable(experiment: Experiment) -> Iterator[str]:
                 check_ends(sampler.solver, experiment.sde, grid)
         except InputError as error:
             yield f"config.samplers.{name}: {error}"
+
+
+def lawless(experiment: Experiment, *names: str) -> list[str]:
+    """Return why samplers of these names would draw from another law than the objective's, a line each."""
+    draws = [name for name in names if draws_noise(experiment.samplers[name].solver)]
+    if experiment.objective.gives_score:
+        return []
+    return [without_score(f"--sampler={name}", type(experiment.objective.coupling).__name__) for name in draws]
 
 
 def unmatched(experiment: Experiment) -> Iterator[str]:

@@ -1,12 +1,14 @@
 """Guidance by the difference of two denoisers: classifier-free guidance, and autoguidance."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
 from sde_jax.errors import InputError
 from sde_jax.guidance.interval import Interval
-from sde_jax.prediction import Estimates, Estimator, estimates_of
+from sde_jax.prediction import Estimates, Estimator, estimates_of, require_score
 from sde_jax.pytree import known
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
@@ -36,7 +38,8 @@ def classifier_free(
 
     Raises `InputError` for a weight that is not finite, phi outside [0, 1], and phi for an x of a single number.
     """
-    if known(weight) and not jnp.isfinite(weight):
+    require_score("guidance", denoise, baseline)
+    if known(weight) and not math.isfinite(weight):
         raise InputError(f"weight = {weight}: expected a finite number, 1 for no guidance")
     if known(rescale) and not 0 <= rescale <= 1:  # type: ignore[operator]
         raise InputError(f"rescale = {rescale}: expected 0 <= rescale <= 1")

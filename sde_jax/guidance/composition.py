@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sde_jax.errors import InputError
-from sde_jax.prediction import mixed
+from sde_jax.prediction import mixed, require_score
 from sde_jax.typing import Array, Denoiser
 
 
@@ -22,6 +22,7 @@ def composed(
     """
     if np.shape(weights) != (len(denoisers),) or not denoisers:
         raise InputError(f"{len(denoisers)} conditions with weights of shape {np.shape(weights)}: expected one each")
+    require_score("composed", baseline, *denoisers)
     w = jnp.asarray(weights)
 
     def mixture(zero: Array, *ones: Array) -> Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from sde_jax.errors import InputError
 from sde_jax.guidance.posterior import Corrected, Linearised
+from sde_jax.pytree import holds
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class DataAssimilation:
     tolerance: ClassVar[float] = 0.0
 
     def __post_init__(self):
-        if not 0 <= self.gamma < float("inf"):
+        if not holds(lambda gamma: 0 <= gamma < float("inf"), self.gamma):
             raise InputError(f"{self}: expected gamma >= 0")
 
     @property

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from sde_jax.errors import InputError
 from sde_jax.guidance.posterior import Corrected, Linearised
+from sde_jax.pytree import holds
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class DPS:
     tolerance: ClassVar[float] = 0.0
 
     def __post_init__(self):
-        if not 0 < self.scale < float("inf"):
+        if not holds(lambda scale: 0 < scale < float("inf"), self.scale):
             raise InputError(f"{self}: expected scale > 0")
 
     def correct(self, at: Linearised) -> Corrected:

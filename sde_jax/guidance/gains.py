@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from sde_jax.errors import InputError, whole
 from sde_jax.guidance.conjugate_gradients import Solved, solve
 from sde_jax.guidance.posterior import Corrected, Linearised, Values
+from sde_jax.pytree import holds
 from sde_jax.typing import Array
 
 TRUSTED = 0.1
@@ -34,7 +35,7 @@ class _Gain(abc.ABC):
     least_churn: ClassVar[float] = 1.0
 
     def __post_init__(self):
-        if not whole(self.iterations, 1) or not 0 < self.tolerance < 1:
+        if not whole(self.iterations, 1) or not holds(lambda least: 0 < least < 1, self.tolerance):
             raise InputError(f"{self}: expected iterations >= 1 and 0 < tolerance < 1")
 
     @abc.abstractmethod
@@ -66,7 +67,7 @@ class PiGDM(_Gain):
 
     def __post_init__(self):
         super().__post_init__()
-        if not 0 < self.data_variance < float("inf"):
+        if not holds(lambda variance: 0 < variance < float("inf"), self.data_variance):
             raise InputError(f"{self}: expected data_variance > 0, in squared units of x0")
 
     def correct(self, at: Linearised) -> Corrected:
@@ -120,7 +121,7 @@ class DiffPIR(_Gain):
 
     def __post_init__(self):
         super().__post_init__()
-        if not 0 < self.trust < float("inf"):
+        if not holds(lambda trust: 0 < trust < float("inf"), self.trust):
             raise InputError(f"{self}: expected trust > 0")
 
     def _width(self, at: Linearised) -> Array:

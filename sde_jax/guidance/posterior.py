@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from sde_jax.guidance.shift import as_estimate
 from sde_jax.measurement import Measurement, Measurements, sources
-from sde_jax.prediction import check_denoiser
+from sde_jax.prediction import check_denoiser, require_score
 from sde_jax.sde import GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Time
 
@@ -179,6 +179,7 @@ def posterior(
     parts = sources(measurements)
     require_falling(sde)
     check_denoiser(denoise, shape)
+    require_score(f"a posterior by {type(method).__name__}", denoise)
     for part in parts:
         part.require(shape)
     return Posterior(Problem(sde, denoise, parts), method)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from sde_jax.guidance.interval import Interval
 from sde_jax.guidance.shift import gradient, pushed
-from sde_jax.prediction import Estimates, Estimator, estimates_of
+from sde_jax.prediction import Estimates, Estimator, estimates_of, require_score
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
 
@@ -28,6 +28,7 @@ def rewarded(
     Raises `InputError` for a reward that is not one float.
     """
 
+    require_score("rewarded", denoise)
     of = estimates_of(denoise, sde)
 
     def estimates(x: Array, t: Time) -> Estimates:

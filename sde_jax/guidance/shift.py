@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from sde_jax.errors import InputError
-from sde_jax.prediction import Estimates, Estimator, estimates_of
+from sde_jax.prediction import Estimates, Estimator, estimates_of, require_score
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Score, Time
 
@@ -27,6 +27,7 @@ def as_estimate(sde: GaussianPath, score_shift: Float[Array, "..."], t: Time) ->
 
 def shifted(denoise: Denoiser, sde: GaussianPath, score_shift: Score) -> Denoiser:
     """Return D + (sigma^2 / alpha) ds, the denoiser of the score s + ds, with ds = `score_shift(x, t)`."""
+    require_score("guidance", denoise)
     of = estimates_of(denoise, sde)
     return Estimator(lambda x, t: pushed(sde, of(x, t), score_shift(x, t), t))
 

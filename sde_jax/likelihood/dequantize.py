@@ -14,7 +14,7 @@ from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
-from sde_jax.pytree import concrete
+from sde_jax.pytree import concrete, holds
 from sde_jax.typing import Array, Key
 
 
@@ -30,7 +30,9 @@ class Quantization:
     high: float = 1.0
 
     def __post_init__(self):
-        if not (whole(self.levels, 2) and -float("inf") < self.low < self.high < float("inf")):
+        bounds = self.low, self.high
+        between = concrete(bounds) and holds(lambda low, high: -math.inf < low < high < math.inf, *bounds)
+        if not (whole(self.levels, 2) and between):
             raise InputError(f"{self}: expected levels >= 2 and low < high, levels whole, bounds finite")
 
     @property
@@ -74,11 +76,13 @@ class Quantization:
 
         Within a transformation there are no values to look at: those pass.
         """
+        # Before jax.numpy sees it: inside a transformation its arrays are traced.
+        known = np.asarray(image) if concrete(image) else None
         image = jnp.asarray(image)
         if not jnp.issubdtype(image.dtype, jnp.integer):
             raise InputError(f"an image of type {image.dtype}: expected whole numbers from 0 to {self.levels - 1}")
-        if concrete(image) and image.size and not (jnp.min(image) >= 0 and jnp.max(image) <= self.levels - 1):
-            least, most = jnp.min(image), jnp.max(image)
+        if known is not None and known.size and not (known.min() >= 0 and known.max() <= self.levels - 1):
+            least, most = known.min(), known.max()
             raise InputError(f"an image from {least} to {most}: expected whole numbers from 0 to {self.levels - 1}")
         return image
 
@@ -130,7 +134,7 @@ class TruncatedNormal:
     scale: float = 0.25
 
     def __post_init__(self):
-        if not self.scale > 0:
+        if not holds(lambda scale: scale > 0, self.scale):
             raise InputError(f"{self}: expected scale > 0")
 
     def fractions(self, key: Key, image: Int[ArrayLike, "..."]) -> tuple[Array, Array]:

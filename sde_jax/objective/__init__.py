@@ -20,7 +20,6 @@ from sde_jax.objective.times import TableTimes as TableTimes
 from sde_jax.objective.times import Times as Times
 from sde_jax.objective.times import Uniform as Uniform
 from sde_jax.objective.times import UniformLogSNR as UniformLogSNR
-from sde_jax.objective.times import log_snr_range as log_snr_range
 from sde_jax.objective.times import strata as strata
 from sde_jax.objective.weighting import P2 as P2
 from sde_jax.objective.weighting import EDMWeighting as EDMWeighting
@@ -30,3 +29,4 @@ from sde_jax.objective.weighting import MinSNR as MinSNR
 from sde_jax.objective.weighting import Sigmoid as Sigmoid
 from sde_jax.objective.weighting import Simple as Simple
 from sde_jax.objective.weighting import Weighting as Weighting
+from sde_jax.sde import log_snr_range as log_snr_range

@@ -1,13 +1,14 @@
 """Weights w(t) of the squared error of the clean estimate."""
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sde_jax.errors import InputError
+from sde_jax.pytree import holds
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Time
 
@@ -101,7 +102,7 @@ class P2:
 
     def __post_init__(self):
         _require_positive(self, "k")
-        if not self.gamma >= 0:
+        if not holds(lambda gamma: gamma >= 0, self.gamma):
             raise InputError(f"{self}: expected gamma >= 0")
 
     def weight(self, sde: GaussianPath, t: Time) -> Array:
@@ -122,14 +123,14 @@ class Sigmoid:
     bias: float = 0.0
 
     def __post_init__(self):
-        if not math.isfinite(self.bias):
+        if not holds(np.isfinite, self.bias):
             raise InputError(f"{self}: expected a finite bias")
 
     def weight(self, sde: GaussianPath, t: Time) -> Array:
         """Return exp(bias) sigmoid(2 lambda - bias)."""
-        return math.exp(self.bias) * jax.nn.sigmoid(2 * sde.log_snr(t) - self.bias)
+        return jnp.exp(jnp.asarray(self.bias, float)) * jax.nn.sigmoid(2 * sde.log_snr(t) - self.bias)
 
 
 def _require_positive(weighting: Weighting, name: str) -> None:
-    if not getattr(weighting, name) > 0:
+    if not holds(lambda number: number > 0, getattr(weighting, name)):
         raise InputError(f"{weighting}: expected {name} > 0")

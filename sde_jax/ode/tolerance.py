@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError, whole
+from sde_jax.pytree import concrete
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Tolerance:
     max_steps: int = 4096
 
     def __post_init__(self):
-        if not (0 < self.rtol < float("inf") and 0 < self.atol < float("inf") and whole(self.max_steps, 1)):
+        both = self.rtol, self.atol  # no tracers, which no message could tell
+        if not (concrete(both) and all(0 < one < float("inf") for one in both) and whole(self.max_steps, 1)):
             raise InputError(f"{self}: expected rtol > 0, atol > 0 and max_steps > 0, tolerances finite, steps whole")
 
     def check_resolution(self, y: Any) -> None:

@@ -53,11 +53,11 @@ from jaxtyping import Bool, Float
 
 from sde_jax.errors import InputError
 from sde_jax.guidance.shift import pushed
-from sde_jax.prediction import Estimates, Estimator, check_denoiser, estimates_of
+from sde_jax.prediction import Estimates, Estimator, check_denoiser, estimates_of, require_score
 from sde_jax.pytree import concrete, known
 from sde_jax.reverse import reverse
 from sde_jax.sampling import DDIM, Ancestral, DPMSolverMultistep, EulerMaruyama, ReverseDiffusion, SASolver, UniPC
-from sde_jax.sampling.loop import FixedGridSolver, check_steps
+from sde_jax.sampling.loop import FixedGridSolver, check_steps, draws_noise
 from sde_jax.sde import Centred, GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Key, Time
 
@@ -126,6 +126,7 @@ class FeynmanKac:
 
     def __post_init__(self):
         require_falling(self.sde)
+        require_score("FeynmanKac", *self.models)
         if not self.models or len(self.models) != len(self.powers):
             raise InputError(
                 f"FeynmanKac of {len(self.models)} models and {len(self.powers)} powers: expected one power a model"
@@ -133,7 +134,7 @@ class FeynmanKac:
         if not known(*self.powers) or not 0 < self.total < float("inf"):
             raise InputError(f"FeynmanKac: powers {self.powers}: expected numbers of a positive sum")
         check_steps(self, self.stepper)
-        if self.stepper.draws_noise and not isinstance(self.stepper, (*CHURNING, DDIM, Ancestral)):
+        if draws_noise(self.stepper) and not isinstance(self.stepper, (*CHURNING, DDIM, Ancestral)):
             raise InputError(
                 f"FeynmanKac by {self.solver}: expected a solver of the reverse process with one churn, such as "
                 "DPMSolverMultistep(churn=1.0), or one that draws no noise"
@@ -178,7 +179,7 @@ class FeynmanKac:
         for model in self.models:
             check_denoiser(model, shape)
         self.stepper.check(self.sde, grid)
-        t, sde = grid[0], Centred(self.sde)
+        t, sde = grid[0], self.sde
         if self.total != 1 and concrete((t, sde)):
             with jax.ensure_compile_time_eval():
                 if np.any(sde.alpha(t) == 0):
@@ -187,8 +188,8 @@ class FeynmanKac:
                         "the weights are infinite: expected a grid that starts later"
                     )
         mean = jnp.broadcast_to(sde.prior_mean(), shape)
-        x = mean + (sde.prior_sample(key, shape) - mean) / jnp.sqrt(self.total)
-        log_weight = self.potential(x + self.sde.offset(t), t) if self.potential else jnp.zeros((), x.dtype)
+        x = mean + (sde.prior_sample(key, shape) - mean) / jnp.sqrt(self.total) - sde.offset(t)
+        log_weight = self.potential(x + sde.offset(t), t) if self.potential else jnp.zeros((), x.dtype)
         if self.total != 1:
             log_weight += (self.total - 1) * sde.prior_log_prob(mean) - 0.5 * x.size * jnp.log(self.total)
         return Particle(x, self.look(x, t), self.stepper.init(x, grid)), log_weight
@@ -220,7 +221,7 @@ class FeynmanKac:
     def guided(self, x: Array, t: Time, seen: Seen) -> Estimates:
         """Return what belongs to the score s + v c^2 / (1 + c^2)."""
         found = self.product(x, t, seen.estimates)
-        if self.potential is None or self.churn == 0:
+        if self.potential is None or (known(self.churn) and self.churn == 0):
             return found
         return pushed(self.sde, found, self.churn**2 / (1 + self.churn**2) * seen.slope, t)
 

@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float
 
 from sde_jax.errors import InputError
 from sde_jax.measurement import Measurements, sources
-from sde_jax.prediction import check_denoiser
+from sde_jax.prediction import check_denoiser, require_score
 from sde_jax.pytree import known
 from sde_jax.sampling.kernel import refresh
-from sde_jax.sde import Centred, GaussianPath, require_falling
+from sde_jax.sde import GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 LogPotential = Callable[[Array, Array], Float[Array, ""]]
@@ -78,13 +78,14 @@ class Twisted:
 
     def __post_init__(self):
         require_falling(self.sde)
+        require_score("Twisted", self.denoise)
         if known(self.data_variance) and not 0 < self.data_variance < float("inf"):
             raise InputError(f"Twisted: data_variance = {self.data_variance}: expected a positive number")
 
     def start(self, key: Key, shape: tuple[int, ...], grid: Array) -> tuple[Particle, Array]:
         """Draw from the prior; return the particle and psi as its log-weight."""
         check_denoiser(self.denoise, shape)
-        x = Centred(self.sde).prior_sample(key, shape)
+        x = self.sde.prior_sample(key, shape) - self.sde.offset(grid[0])
         out = jax.eval_shape(self.log_potential, x, jnp.zeros((), x.dtype))
         if not isinstance(out, jax.ShapeDtypeStruct) or out.shape != () or out.dtype != x.dtype:
             raise InputError(f"log_potential of an x0 of shape {shape} is {out}: expected a scalar of type {x.dtype}")

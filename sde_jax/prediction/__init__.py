@@ -1,6 +1,9 @@
 """Denoisers: what a network predicts, and closed forms."""
 
 from sde_jax.prediction import exact as exact
+from sde_jax.prediction.coupled import Coupled as Coupled
+from sde_jax.prediction.coupled import require_score as require_score
+from sde_jax.prediction.coupled import without_score as without_score
 from sde_jax.prediction.denoiser import check_denoiser as check_denoiser
 from sde_jax.prediction.denoiser import check_single as check_single
 from sde_jax.prediction.denoiser import denoiser as denoiser

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sde_jax.errors import InputError
+from sde_jax.pytree import holds
 from sde_jax.sde import DDPM, SMLD, GaussianPath
 from sde_jax.typing import Array, Time
 
@@ -79,5 +80,5 @@ def require_table(sde: GaussianPath, by: str) -> DDPM | SMLD:
 
 
 def _require_positive(label: ScaledTime | LogNoise) -> None:
-    if not label.scale > 0:
+    if not holds(lambda scale: scale > 0, label.scale):
         raise InputError(f"{label}: expected scale > 0")

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from sde_jax.errors import InputError
 from sde_jax.prediction.label import Label, LogNoise, ScaledTime
+from sde_jax.pytree import holds
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Time
 
@@ -126,7 +127,7 @@ class EDM:
     noise_scale: float = 1.0
 
     def __post_init__(self):
-        if not (self.sigma_data > 0 and self.noise_scale > 0):
+        if not all(holds(lambda number: number > 0, number) for number in (self.sigma_data, self.noise_scale)):
             raise InputError(f"{self}: expected sigma_data > 0 and noise_scale > 0")
 
     def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
+from sde_jax.prediction.coupled import require_score
 from sde_jax.prediction.tweedie import moved
 from sde_jax.sde import GaussianPath
 from sde_jax.sde.path import require_path
@@ -18,6 +19,7 @@ def at_equal_log_snr(denoise: Denoiser, trained: GaussianPath, sampled: Gaussian
     appendix B), so that an exact denoiser stays exact, and so has eps. Where the log-SNR lies outside of what `trained`
     passes, its nearest end stands in. Raises `InputError` unless both paths have scalar schedules.
     """
+    require_score("at_equal_log_snr", denoise)
     for sde in (trained, sampled):
         require_path(sde)
         shape = jax.eval_shape(sde.log_snr, 0.5).shape

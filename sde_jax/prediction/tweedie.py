@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from sde_jax.errors import InputError
+from sde_jax.prediction.coupled import require_score
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Score, Time
 
@@ -106,8 +107,10 @@ def require_no_score(denoise: Denoiser) -> None:
 def score_of(denoise: Denoiser, sde: GaussianPath) -> Score:
     """Return the score grad log p_t(x) = (alpha E[x_0 | x] - (x - b)) / sigma^2 = -E[eps | x] / sigma of a denoiser.
 
-    (Efron 2011.) As exact as the denoiser's noise estimate.
+    (Efron 2011.) As exact as the denoiser's noise estimate. Raises `InputError` for a denoiser that is known to be a
+    velocity alone (`Coupled`).
     """
+    require_score("score_of", denoise)
     return TweedieScore(estimates_of(denoise, sde), sde)
 
 

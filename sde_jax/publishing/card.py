@@ -59,6 +59,7 @@ def require_repository(name: str) -> None:
 def written(card: Card, model: Model) -> str:
     """Return the card of a model as Markdown, with the hub's YAML on top."""
     experiment = model.record.experiment
+    objective, usable = experiment.objective, model.usable_samplers
     task = {"pipeline_tag": json.dumps("unconditional-image-generation")} if model.record.is_image else {}
     return _template().render(
         # Every JSON text is YAML too.
@@ -76,7 +77,9 @@ def written(card: Card, model: Model) -> str:
         kind="image" if model.record.is_image else "example",
         shape=" × ".join(map(str, model.record.shape)),
         parameters=_text(sum(np.size(leaf) for leaf in jax.tree.leaves(model.params))),
-        first=next(iter(model.samplers), None),
+        samplers=usable,
+        first=next(iter(usable), None),
+        learnt=None if objective.gives_score else objective.minimiser(model.record.condition.hears()),
         version=__version__,
     )
 

@@ -39,6 +39,7 @@ from sde_jax.sampling.loop import Solution as Solution
 from sde_jax.sampling.loop import Solver as Solver
 from sde_jax.sampling.loop import Step as Step
 from sde_jax.sampling.loop import churn_of as churn_of
+from sde_jax.sampling.loop import draws_noise as draws_noise
 from sde_jax.sampling.loop import sample as sample
 from sde_jax.sampling.loop import sample_given as sample_given
 from sde_jax.sampling.loop import transport as transport

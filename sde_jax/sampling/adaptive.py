@@ -34,6 +34,11 @@ class ProbabilityFlow:
     def __post_init__(self):
         check_explicit(self.solver)
 
+    @property
+    def draws_noise(self) -> bool:
+        """No."""
+        return False
+
     def check(self, sde: GaussianPath, grid: Array) -> None:
         """Refuse a start and an end where the velocity is not finite."""
         for t in (grid[0], grid[-1]):

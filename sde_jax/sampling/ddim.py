@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from sde_jax.errors import InputError
 from sde_jax.prediction import estimates_of
-from sde_jax.pytree import known
+from sde_jax.pytree import holds, known
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -48,7 +48,7 @@ class DDIM(Refresh):
     eta: float = 0.0
 
     def __post_init__(self):
-        if not 0 <= self.eta <= 1:
+        if not holds(lambda eta: (eta >= 0) & (eta <= 1), self.eta):
             raise InputError(f"{self}: expected 0 <= eta <= 1")
 
     @property

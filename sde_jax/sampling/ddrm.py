@@ -9,7 +9,7 @@ import numpy as np
 from sde_jax.errors import InputError
 from sde_jax.measurement import Independent, Measurement
 from sde_jax.prediction import estimates_of
-from sde_jax.pytree import concrete
+from sde_jax.pytree import concrete, holds
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -35,7 +35,7 @@ class DDRM(FixedGridSolver):
     eta_b: float = 1.0
 
     def __post_init__(self):
-        if not (0 <= self.eta <= 1 and 0 <= self.eta_b <= 1):
+        if not all(holds(lambda eta: 0 <= eta <= 1, eta) for eta in (self.eta, self.eta_b)):
             raise InputError(f"DDRM: eta = {self.eta}, eta_b = {self.eta_b}: expected numbers of [0, 1]")
         self._deviation()
 

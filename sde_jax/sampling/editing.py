@@ -6,12 +6,12 @@ from jaxtyping import ArrayLike
 
 from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
-from sde_jax.prediction import check_denoiser, moved, score_of
+from sde_jax.prediction import check_denoiser, moved, require_score, score_of
 from sde_jax.pytree import concrete, known
 from sde_jax.sampling.ddim import DDIM
 from sde_jax.sampling.grids import checked
 from sde_jax.sampling.latent import Coded
-from sde_jax.sampling.loop import FixedGridSolver, Solver, check_ends, transport
+from sde_jax.sampling.loop import FixedGridSolver, Solver, check_ends, draws_noise, transport
 from sde_jax.sde import Centred, GaussianPath, require_falling, state_of
 from sde_jax.sde.path import path
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -87,7 +87,7 @@ def inverted(
     times, x, solver = checked(grid), state_of(sde, x), DDIM() if solver is None else solver
     require_falling(sde)
     check_denoiser(denoise, x.shape)
-    if not isinstance(solver, FixedGridSolver) or solver.draws_noise:
+    if not isinstance(solver, FixedGridSolver) or draws_noise(solver):
         raise InputError(f"{solver!r} to encode with: expected a solver with a fixed grid and without noise, as DDIM()")
     if concrete(times) and times[-1] <= 0:
         raise InputError(f"a grid that ends at {times[-1]:g}: expected to start to encode above 0, such as at 1e-3")
@@ -115,6 +115,7 @@ def sdedit(key: Key, solver: Solver, sde: GaussianPath, denoise: Denoiser, data:
     `transport` does.
     """
     noise, moves = jax.random.split(key)
+    require_score("sdedit", denoise)
     x, _ = sde.perturb(noise, sde.from_data(data), checked(grid)[0])
     solution = transport(moves, solver, sde, denoise, x, grid)
     return Coded(sde.to_data(solution.x), solution.evaluations)

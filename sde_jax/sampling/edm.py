@@ -8,8 +8,9 @@ import jax.numpy as jnp
 
 from sde_jax.errors import InputError
 from sde_jax.prediction import estimates_of
+from sde_jax.pytree import holds
 from sde_jax.sampling.kernel import along_noise
-from sde_jax.sampling.loop import FixedGridSolver, Step
+from sde_jax.sampling.loop import FixedGridSolver, Step, draws_noise
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 
@@ -30,7 +31,8 @@ class EDMHeun(FixedGridSolver):
     inflation: float = 1.0
 
     def __post_init__(self):
-        if not (self.churn >= 0 and 0 <= self.low <= self.high and self.inflation > 0):
+        settings = self.churn, self.low, self.high, self.inflation
+        if not holds(lambda churn, low, high, inflation: churn >= 0 and 0 <= low <= high and inflation > 0, *settings):
             raise InputError(f"{self}: expected churn >= 0, 0 <= low <= high and inflation > 0")
 
     @property
@@ -61,7 +63,7 @@ class EDMHeun(FixedGridSolver):
         self, key: Key, x: Array, t: Time, s: Time, state: Array, *, sde: GaussianPath, denoise: Denoiser
     ) -> tuple[Step, Array]:
         """Carry x from t to s."""
-        if self.churn:
+        if draws_noise(self):
             x, t = self.raised(key, x, t, state, sde)
         estimates = estimates_of(denoise, sde)
         x0, eps = estimates(x, t)

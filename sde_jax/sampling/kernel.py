@@ -16,6 +16,7 @@ from math import factorial
 
 import jax.numpy as jnp
 
+from sde_jax.pytree import known
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Time
 
@@ -94,7 +95,7 @@ def exponential_weights(
 def refresh(sde: GaussianPath, t: Time, s: Time, churn: float) -> tuple[Array, Array]:
     """Return (keep, spread) = ((sigma_s / sigma_t) rho, sigma_s sqrt(1 - rho^2)), rho = e^(-churn^2 h)."""
     ratio, sigma_s = sde.sigma(s) / sde.sigma(t), sde.sigma(s)
-    if churn == 0:
+    if known(churn) and churn == 0:
         return ratio, jnp.zeros_like(sigma_s)
     decay = churn**2 * (sde.log_snr(s) - sde.log_snr(t))
     return ratio * jnp.exp(-decay), sigma_s * jnp.sqrt(-jnp.expm1(-2 * decay))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from sde_jax.errors import InputError, whole
 from sde_jax.prediction import score_of
+from sde_jax.pytree import holds
 from sde_jax.sampling.discretization import Discretization, ExactTransition
 from sde_jax.sampling.loop import Step
 from sde_jax.sde import GaussianPath
@@ -28,7 +29,7 @@ class LangevinDynamics(abc.ABC):
     discretization: Discretization = field(default_factory=ExactTransition)
 
     def __post_init__(self):
-        if not 0 < self.snr < float("inf") or not whole(self.steps, 1):
+        if not holds(lambda snr: 0 < snr < float("inf"), self.snr) or not whole(self.steps, 1):
             raise InputError(f"{self}: expected snr > 0 and steps >= 1, a whole number")
 
     @abc.abstractmethod

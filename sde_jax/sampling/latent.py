@@ -15,7 +15,7 @@ from sde_jax.pytree import known
 from sde_jax.reverse import reverse
 from sde_jax.sampling.ends import check_velocity
 from sde_jax.sde import GaussianPath, require_falling, state_of
-from sde_jax.typing import Array, Denoiser
+from sde_jax.typing import Array, Denoiser, Time
 
 
 class Coded(NamedTuple):
@@ -58,14 +58,14 @@ def decode(
 ) -> Coded:
     """Return the example of ONE latent at t = `end`, the inverse of `encode`: lift a batch with `jax.vmap`.
 
-    The latent is first moved to b + sqrt(temperature) (latent - b), b = offset(end): of a draw from the prior, a draw
-    from one whose variance is `temperature` times as large. Raises `InputError` for a negative temperature, and as
-    `encode` does.
+    The latent is first moved to c + sqrt(temperature) (latent - c), c the prior's mean: of a draw from the prior, a
+    draw from one whose variance is `temperature` times as large. At an earlier `end` c is the point from which the
+    forward process comes to that mean. Raises `InputError` for a negative temperature, and as `encode` does.
     """
     _check_ends(start, end)
     if known(temperature) and not 0 <= temperature < float("inf"):
         raise InputError(f"temperature = {temperature}: expected a finite number >= 0")
-    centre, latent = sde.offset(end), state_of(sde, latent)
+    centre, latent = _centre(sde, end), state_of(sde, latent)
     latent = centre + jnp.sqrt(temperature) * (latent - centre)
     coded = _carry(decode, sde, denoise, latent, end, start, tolerance, solver)
     return Coded(sde.to_data(coded.x), coded.evaluations)
@@ -76,7 +76,8 @@ def interpolate(
 ) -> Float[Array, "k ..."]:
     """Return the latents between two: their direction from `centre` turns evenly, their distance changes evenly.
 
-    Weight 0 is `one`, 1 is `other`. With theta the angle between the unit vectors a and b (Shoemake 1985),
+    Weight 0 is `one`, 1 is `other`; `centre` should be the prior's mean, which is not 0 on every path. With theta the
+    angle between the unit vectors a and b (Shoemake 1985),
 
         direction = (sin((1 - w) theta) a + sin(w theta) b) / sin(theta),   distance = (1 - w) |one| + w |other|.
 
@@ -100,6 +101,13 @@ def interpolate(
         return centre + ((1 - w) * near + w * far) * (share[0] * a + share[1] * b)
 
     return jax.vmap(between)(w)
+
+
+def _centre(sde: GaussianPath, t: Time) -> Array:
+    """Return b(t) + (alpha(t) / alpha(1)) (prior_mean - b(1)), the prior's mean at t = 1."""
+    alpha, last = sde.alpha(t), sde.alpha(1.0)
+    back = jnp.where(last == 0, t == 1.0, alpha / jnp.where(last == 0, 1.0, last))
+    return sde.offset(t) + back * (sde.prior_mean() - sde.offset(1.0))
 
 
 def _polar(x: Array) -> tuple[Array, Array]:

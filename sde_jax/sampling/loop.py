@@ -12,7 +12,7 @@ from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
-from sde_jax.prediction import check_denoiser, moved
+from sde_jax.prediction import check_denoiser, moved, require_score
 from sde_jax.sampling.grids import LogSNR, Spacing, checked, frames_of
 from sde_jax.sde import Centred, GaussianPath, require_falling, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -80,7 +80,7 @@ class FixedGridSolver(abc.ABC):
         part = getattr(self, "solver", None)
         if isinstance(part, FixedGridSolver):
             return part.effective_churn
-        return float(getattr(self, "churn", self.draws_noise))
+        return getattr(self, "churn", float(self.draws_noise))
 
     @property
     def spacing(self) -> Spacing:
@@ -141,6 +141,12 @@ class FixedGridSolver(abc.ABC):
         final = mean if self.noise_free else last
         trajectory = trajectory.at[slot[-1]].set(final)
         return Solution(final, evaluations, trajectory[:frames])
+
+
+def draws_noise(solver: object) -> bool:
+    """Return whether a solver draws noise, which asks for the score; one that does not say so does."""
+    found = getattr(solver, "draws_noise", True)
+    return found if isinstance(found, bool) else True  # of a traced churn it is not known
 
 
 def check_steps(owner: object, solver: object) -> None:
@@ -210,6 +216,7 @@ def sample_given(
         raise InputError(f"given arrays of shapes {shapes} for {len(keys)} keys: expected one each: [{len(keys)}, ...]")
     first = denoiser_of(jax.tree.map(lambda leaf: leaf[0], given))
     check_denoiser(first, shape)
+    check_law(solver, first)
     check_ends(solver, sde, times)
     _told(first, solver)
 
@@ -235,6 +242,7 @@ def transport(
     check_solver(solver)
     require_falling(sde)
     check_denoiser(denoise, x.shape)
+    check_law(solver, denoise)
     check_ends(solver, sde, times)
     _told(denoise, solver)
     return _carry(key, solver, sde, denoise, x, times, frames)
@@ -259,7 +267,7 @@ def _carry(
 
 def churn_of(solver: Solver) -> float:
     """Return the churn of the reverse process that a solver follows, see `FixedGridSolver.effective_churn`."""
-    return float(getattr(solver, "effective_churn", getattr(solver, "churn", 0.0)))
+    return getattr(solver, "effective_churn", getattr(solver, "churn", 0.0))
 
 
 def _told(denoise: Denoiser, solver: Solver) -> None:
@@ -279,6 +287,12 @@ def check_ends(solver: Solver, sde: GaussianPath, grid: Array) -> None:
     check = getattr(solver, "check", None)
     if check is not None:
         check(sde, grid)
+
+
+def check_law(solver: Solver, denoise: Denoiser) -> None:
+    """Raise `InputError` for a solver that draws noise by a denoiser that is known to give no score."""
+    if draws_noise(solver):
+        require_score(f"{type(solver).__name__}, which draws noise", denoise)
 
 
 def check_keys(keys: Key) -> None:

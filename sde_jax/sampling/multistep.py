@@ -10,7 +10,7 @@ from sde_jax.reverse import check_churn
 from sde_jax.sampling.ends import check_upwards
 from sde_jax.sampling.history import History, Multistep
 from sde_jax.sampling.kernel import exponential_weights, refresh
-from sde_jax.sampling.loop import Step
+from sde_jax.sampling.loop import Step, draws_noise
 from sde_jax.sampling.singlestep import check_order
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Key, Time
@@ -41,7 +41,7 @@ class ExponentialMultistep(Multistep):
     def convergence_order(self) -> float:
         """That of the corrector or the predictor; at most 2 with noise (its weak order) or a last step of order one."""
         order = max(self.order, self.corrector_order)
-        return float(min(order, 2) if self.churn or self.lower_order_final else order)
+        return float(min(order, 2) if draws_noise(self) or self.lower_order_final else order)
 
     @property
     def draws_noise(self) -> bool:
@@ -87,7 +87,7 @@ class ExponentialMultistep(Multistep):
         predicted = jnp.asarray(sum(w * value for w, value in zip(weights, values, strict=False)))
         keep, spread = refresh(sde, t, s, self.churn)
         mean = keep * x + sde.alpha(s) * predicted
-        noisy = mean + spread * sde.noise(key, x.shape, x.dtype) if self.churn else mean
+        noisy = mean + spread * sde.noise(key, x.shape, x.dtype) if draws_noise(self) else mean
         return Step(noisy, mean), history._replace(predicted=predicted)
 
 

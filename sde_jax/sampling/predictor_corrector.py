@@ -9,7 +9,7 @@ from sde_jax.errors import InputError
 from sde_jax.sampling.ends import check_noise, check_table
 from sde_jax.sampling.identity import NoCorrection
 from sde_jax.sampling.langevin import Langevin
-from sde_jax.sampling.loop import MOVED, FixedGridSolver, Step, check_steps
+from sde_jax.sampling.loop import MOVED, FixedGridSolver, Step, check_steps, draws_noise
 from sde_jax.sampling.reverse_diffusion import ReverseDiffusion
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -55,6 +55,11 @@ class PredictorCorrector(FixedGridSolver):
     def convergence_order(self) -> float:
         """The predictor's; the corrector's bias falls with its step, not with the grid's."""
         return self.predictor.convergence_order
+
+    @property
+    def draws_noise(self) -> bool:
+        """Unless there is no corrector, and the predictor does not."""
+        return draws_noise(self.predictor) or not isinstance(self.corrector, NoCorrection)
 
     @property
     def effective_churn(self) -> float:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.errors import InputError, whole
+from sde_jax.pytree import holds
 from sde_jax.sampling.edm import EDMHeun
 from sde_jax.sampling.ends import check_signal
 from sde_jax.sampling.loop import FixedGridSolver, Step, check_steps
@@ -34,7 +35,8 @@ class Restart(FixedGridSolver):
 
     def __post_init__(self):
         check_steps(self, self.solver)
-        if not (0 < self.low < self.high <= 1 and whole(self.rounds, 1) and whole(self.steps, 1)):
+        between = holds(lambda low, high: 0 < low < high <= 1, self.low, self.high)
+        if not (between and whole(self.rounds, 1) and whole(self.steps, 1)):
             raise InputError(f"{self}: expected 0 < low < high <= 1 and whole numbers rounds >= 1, steps >= 1")
 
     @property

@@ -11,6 +11,8 @@ from sde_jax.sde.discrete import DDPM as DDPM
 from sde_jax.sde.discrete import SMLD as SMLD
 from sde_jax.sde.discrete import Tabulated as Tabulated
 from sde_jax.sde.edm import EDMPath as EDMPath
+from sde_jax.sde.ends import last_time as last_time
+from sde_jax.sde.ends import log_snr_range as log_snr_range
 from sde_jax.sde.geometric_brownian import Brownian as Brownian
 from sde_jax.sde.geometric_brownian import geometric_brownian as geometric_brownian
 from sde_jax.sde.mean_reverting import ConstantReversion as ConstantReversion

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sde_jax.errors import InputError, whole
-from sde_jax.pytree import static
+from sde_jax.pytree import concrete, static
 from sde_jax.sde.path import GaussianPath, path
 from sde_jax.sde.ve import VE
 from sde_jax.typing import Array, Time
@@ -53,7 +53,8 @@ class DDPM(Tabulated, GaussianPath):
 
     def __post_init__(self):
         super().__post_init__()
-        if not (0 <= self.beta_min <= self.beta_max < self.steps and self.beta_max > 0):
+        betas = self.beta_min, self.beta_max  # of a table, which is NumPy's
+        if not (concrete(betas) and 0 <= betas[0] <= betas[1] < self.steps and betas[1] > 0):
             raise InputError(f"{self}: expected 0 <= beta_min <= beta_max < steps, beta_max > 0")
 
     def betas(self) -> Float[np.ndarray, " steps"]:

@@ -17,4 +17,5 @@ from sde_jax.testing.orders import Target as Target
 from sde_jax.testing.orders import check_solver as check_solver
 from sde_jax.testing.orders import flow_order as flow_order
 from sde_jax.testing.orders import weak_order as weak_order
+from sde_jax.testing.processes import bound_excess as bound_excess
 from sde_jax.testing.processes import check_sde as check_sde

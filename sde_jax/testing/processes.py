@@ -10,14 +10,19 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import ArrayLike
 
-from sde_jax.sde import GaussianPath
+from sde_jax.likelihood import elbo
+from sde_jax.prediction.exact import GaussianDenoiser
+from sde_jax.sde import GaussianPath, last_time
 from sde_jax.typing import Array
 
 TIMES = np.array([0.0, 1e-5, 1e-3, 0.01, 0.05, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0])
 DRAWS = 4096
 BLOCK = 512
 """Times to a call, so that one program serves any number of them."""
+BOUNDS = 128
 SLACK = 1e-8
+DATA, START = (0.5, 0.3), 1e-3
+"""The mean and the variance of every number of the data of which likelihoods are bounded, and the time they are at."""
 
 
 def check_sde(sde: GaussianPath, kinks: Sequence[float] | np.ndarray = ()) -> None:
@@ -31,12 +36,13 @@ def check_sde(sde: GaussianPath, kinks: Sequence[float] | np.ndarray = ()) -> No
     4. `perturb` returns alpha x_0 + b + sigma eps with the eps it returns, whose mean is 0 and variance 1.
     5. `prior_log_prob` is the log-density of N(prior_mean, prior_variance), of which `prior_sample` draws.
     6. `from_data` undoes `to_data`, and `log_volume` is the logarithm of its Jacobian's determinant.
+    7. On Gaussian data the bound of the exact denoiser is, in the mean, the log-likelihood: `elbo` is never above it.
 
     `kinks` are times in (0, 1) at which the integrals of the third law are divided: where f or g is not smooth, or
     next to which they are steep.
     """
     with jax.enable_x64(True):
-        for hold in (_hold_signal_to_noise, _hold_transitions, _hold_draws):
+        for hold in (_hold_signal_to_noise, _hold_transitions, _hold_draws, _hold_bound):
             hold(sde)
         # f may be infinite where alpha vanishes
         ends = np.minimum(np.union1d(TIMES, kinks), 1.0 if np.all(sde.alpha(1.0) > 0) else 0.99)
@@ -175,3 +181,45 @@ def _hold_standard_normal(name: str, times: np.ndarray, draws: np.ndarray) -> No
     """Require mean 0 and variance 1 of the draws [len(times), DRAWS, ...], within 5 standard errors."""
     _require(f"{name} has mean 0", times, draws.mean(1), 0.0, 5 / DRAWS**0.5)
     _require(f"{name} has variance 1", times, draws.var(1), 1.0, 5 * (2 / DRAWS) ** 0.5)
+
+
+@jax.jit
+def _bounded(sde: GaussianPath, keys: Array) -> tuple[Array, Array]:
+    """Return estimates of the bound's mean over Gaussian data, one for each key, and the mean log-likelihood.
+
+    Both are quadratic in every number of x_0, so that their mean over the data is that over mean +- deviation. With
+    the exact denoiser D the flow carries the data's density p to its marginals, and either mean is
+
+        log_volume + E log(alpha^n p) at START + E log(prior / p) at t = 1.
+    """
+    shape, signs, (mean, variance) = _shape(sde), jnp.array([-1.0, 1.0]), DATA
+    denoise = GaussianDenoiser(sde, jnp.full(math.prod(shape), mean), variance)
+
+    def at(t: Array) -> Array:
+        spread = jnp.sqrt(sde.alpha(t) ** 2 * variance + sde.variance(t))
+        return jax.vmap(lambda sign: jnp.broadcast_to(sde.alpha(t) * mean + sde.offset(t) + sign * spread, shape))(
+            signs
+        )
+
+    start, end = jnp.asarray(START), last_time(sde, START)
+    data = jax.vmap(lambda sign: sde.to_data(jnp.full(shape, mean + sign * variance**0.5)))(signs)
+    found = jax.vmap(lambda key: jax.vmap(lambda data: elbo(key, sde, denoise, data, start=START).value)(data))(keys)
+    likelihood = jax.vmap(sde.log_volume)(data) + jax.vmap(lambda x: denoise.log_prob(x, start))(at(start))
+    likelihood += jnp.sum(jnp.broadcast_to(sde.log_alpha(start), shape))
+    likelihood += jax.vmap(lambda x: sde.prior_log_prob(x) - denoise.log_prob(x, end))(at(end))
+    return found.mean(1), likelihood.mean()
+
+
+def bound_excess(sde: GaussianPath) -> float:
+    """Return by how many standard errors `elbo` of the exact denoiser is above the mean log-likelihood on a path.
+
+    Negative where it is below: on average they are the same.
+    """
+    with jax.enable_x64(True):
+        found, likelihood = jax.tree.map(np.array, _bounded(sde, jax.random.split(jax.random.key(0), BOUNDS)))
+    return float((found.mean() - likelihood) / found.std() * BOUNDS**0.5)
+
+
+def _hold_bound(sde: GaussianPath) -> None:
+    law = "elbo of the exact denoiser is the mean log-likelihood, in standard errors"
+    _require(law, np.ones(1), [bound_excess(sde)], 0.0, 5.0)

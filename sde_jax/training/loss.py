@@ -13,7 +13,7 @@ from jaxtyping import Float
 from sde_jax.errors import InputError
 from sde_jax.likelihood import Encoding
 from sde_jax.nn import Apply, Channels, Condition, Unconditional
-from sde_jax.objective import Objective, Reflow, matching_error
+from sde_jax.objective import Objective, matching_error
 from sde_jax.prediction import denoiser
 from sde_jax.sde import GaussianPath
 from sde_jax.training.augmentation import Augmentation, NoAugmentation, Symmetry
@@ -64,8 +64,9 @@ class BatchLoss:
     condition: what the network hears of an example, among the arrays of the batch and the `augmentation` of its x_0;
     label_dropout: the probability that its label is withheld, so that one network learns p(x | label) and p(x) (Ho &
     Salimans 2022); symmetry: of pairs (x_0, eps), after they are coupled; degradation: of the augmented x_0, to the
-    `channels` that the network hears and the path is given. Raises `InputError` for conditions of
-    examples that `Reflow` replaces, or of channels that are left where they are when the example is moved.
+    `channels` that the network hears and the path is given. Raises `InputError` where the objective cannot be had on
+    the path or with what the network hears, and for conditions of channels that are left where they are when the
+    example is moved.
     """
 
     apply: Apply
@@ -80,10 +81,10 @@ class BatchLoss:
     edges: np.ndarray = field(init=False)
 
     def __post_init__(self):
+        self.objective.require_fit(self.sde)
         object.__setattr__(self, "edges", level_edges(self.sde)[1:-1])
         heard = self.condition.hears()
-        if heard and isinstance(self.objective.coupling, Reflow):
-            raise InputError(f"Reflow replaces the examples, of which the network hears {', '.join(heard)}")
+        self.objective.require_heard(heard)
         moves = bool(self.symmetry or (self.augmentation.size and not self._degrades))
         if moves and any(isinstance(part, Channels) for part in heard.values()):
             raise InputError("examples are moved, and conditions of channels are not: expected no augmentation")
@@ -102,7 +103,7 @@ class BatchLoss:
         heard = {name: batch[name] for name in self._named(batch)}
         keys = jax.random.split(first, len(data))
         x0, eps, dropout, condition, given = jax.vmap(self._draw)(keys, data, heard)
-        x0, eps = self.objective.coupling.pair(third, x0, eps)
+        x0, eps = self.objective.coupling.pair(third, x0, eps, *self._classes(heard))
         if self.symmetry:
             x0, eps = jax.vmap(self._moved)(jax.random.split(last, len(data)), x0, eps)
         t = self.objective.times.draw(second, len(data), self.sde)
@@ -119,6 +120,12 @@ class BatchLoss:
                 f"the network hears {', '.join(missing)}: expected it beside the data, not only {set(batch)}"
             )
         return names
+
+    def _classes(self, heard: Mapping[str, Array]) -> list[Array]:
+        """Return what examples are paired within, [n, ...]: none where noise is independent, or no class is heard."""
+        if self.objective.gives_score or not heard:
+            return []
+        return [jnp.stack(list(heard.values()), -1)]
 
     @property
     def _degrades(self) -> bool:

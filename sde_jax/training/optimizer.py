@@ -11,7 +11,8 @@ from sde_jax.errors import InputError
 class Adam:
     """Adam (Kingma & Ba 2015) after clipping the gradient's global norm, its rate warmed up linearly.
 
-    learning_rate: the rate after `warmup` steps, from rate / warmup at the first; half_life: steps in which the rate
+    learning_rate: the rate after `warmup` steps; of step n, from 0 on, it is (n + 1) / warmup of it before or, with
+    `from_zero`, n / warmup, as in the official code, whose first step does nothing; half_life: steps in which the rate
     then halves, 0 for a constant rate (a schedule that does not depend on how long the run will be); clip: the norm's
     bound, 0 for none; b1, b2, eps: Adam's. Song et al. 2021 (appendix H): 2e-4, 5000, constant, 1.
     Raises `InputError` where a field is out of range.
@@ -24,6 +25,7 @@ class Adam:
     b1: float = 0.9
     b2: float = 0.999
     eps: float = 1e-8
+    from_zero: bool = False
 
     def __post_init__(self):
         positive = self.learning_rate > 0 and self.eps > 0
@@ -40,7 +42,8 @@ class Adam:
         after = (
             optax.exponential_decay(self.learning_rate, 1, 0.5 ** (1 / self.half_life)) if self.half_life else constant
         )
-        ramp = optax.linear_schedule(self.learning_rate / max(self.warmup, 1), self.learning_rate, self.warmup - 1)
+        first = 0.0 if self.from_zero else self.learning_rate / max(self.warmup, 1)
+        ramp = optax.linear_schedule(first, self.learning_rate, self.warmup if self.from_zero else self.warmup - 1)
         return optax.join_schedules([ramp, after], [self.warmup])
 
     def transformation(self) -> optax.GradientTransformation:

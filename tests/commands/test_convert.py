@@ -21,7 +21,8 @@ from sde_jax.checkpoints import (
     write_safetensors,
 )
 from sde_jax.checkpoints.edm_table import table
-from sde_jax.commands.convert import edm_experiment, train_state
+from sde_jax.commands.convert import _without_ramp, edm_experiment, train_state
+from sde_jax.commands.official_experiment import official_experiment
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.nn import NCSNpp, abstract
 from sde_jax.sde import EDMPath
@@ -68,6 +69,26 @@ def test_training_goes_on_where_the_official_adam_stopped(golden, config):
     mean = (0.9 * slot["exp_avg"] + 0.1) / (1 - 0.9**t)
     square = (0.999 * slot["exp_avg_sq"] + 0.001) / (1 - 0.999**t)
     np.testing.assert_allclose(updates["embedding_in"]["kernel"], (-rate * mean / (square**0.5 + 1e-8)).T, rtol=1e-5)
+
+
+def test_a_warm_up_goes_on_at_the_rate_that_the_official_code_would_have(golden, config):
+    values = {**json.loads(config.read_text()), "optim.warmup": 24, "optim.lr": 1e-3, "optim.grad_clip": -1.0}
+    official, experiment = official_model(values), official_experiment(values)
+    weights = official_weights(read_official(golden / CHECKPOINT), official.network, official.shape, CHECKPOINT)
+    state = train_state(weights, experiment)
+    gradient = jax.tree.map(np.ones_like, weights.params)
+    sizes = {}
+    for warmup in (24, 0):
+        adam = dataclasses.replace(experiment.training.optimizer, warmup=warmup).transformation()
+        sizes[warmup] = adam.update(gradient, state.optimizer, state.params)[0]["embedding_in"]["kernel"]
+    np.testing.assert_allclose(sizes[24], sizes[0] * 6 / 24, rtol=1e-6)  # six steps were done, whose rates were 0 ... 5
+
+
+@pytest.mark.parametrize(("chosen", "ramp"), [({}, False), ({"training.average.decay": "0.5"}, True)])
+def test_the_average_of_the_official_jax_code_goes_on_without_a_ramp(chosen, ramp, golden, config):
+    experiment = official_experiment(json.loads(config.read_text()))
+    assert experiment.training.average.ramp  # as in their PyTorch code
+    assert _without_ramp(experiment, chosen).training.average.ramp == ramp
 
 
 def test_every_average_starts_from_the_one_of_the_weights():

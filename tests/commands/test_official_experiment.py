@@ -30,6 +30,7 @@ def experiment(golden):
         ({"data.random_flip": False}, lambda e: e.training.flip, False),
         ({"optim.lr": 3e-4}, lambda e: e.training.optimizer.learning_rate, 3e-4),
         ({"optim.warmup": 33}, lambda e: e.training.optimizer.warmup, 33),
+        ({"optim.warmup": 33}, lambda e: e.training.optimizer.from_zero, True),
         ({"optim.grad_clip": -1.0}, lambda e: e.training.optimizer.clip, 0.0),
         ({"optim.beta1": 0.8}, lambda e: e.training.optimizer.b1, 0.8),
         ({"model.ema_rate": 0.99}, lambda e: e.training.average, ExponentialAverage(0.99)),

@@ -18,6 +18,9 @@ class LogNormal(sj.VP):
     def log_volume(self, data):
         return -jnp.sum(jnp.log(data))
 
+    def prior_mean(self):
+        return jnp.array([1.0, -2.0])
+
     def prior_variance(self):
         return jnp.asarray(1.5)
 
@@ -38,13 +41,16 @@ def diffusion_of(sde, x0, mean, start):
 
 def closed_form(sde, x0, start):
     """Prior, diffusion and reconstruction for data from N(MEAN, VARIANCE I)."""
-    ratio, scale = float(sde.variance(1.0) / sde.prior_variance()), float(sde.alpha(1.0) ** 2 / sde.prior_variance())
-    prior = 0.5 * (ratio + scale * x0**2 - 1 - np.log(ratio))
+    ratio = float(sde.variance(1.0) / sde.prior_variance())
+    away = np.asarray(sde.alpha(1.0)) * x0 + np.asarray(sde.offset(1.0)) - np.asarray(sde.prior_mean())
+    prior = 0.5 * (ratio + away**2 / float(sde.prior_variance()) - 1 - np.log(ratio))
     decoder = 0.5 * np.log(2 * np.pi * np.e) - float(sde.log_snr(start))
     return prior.sum(), diffusion_of(sde, x0, MEAN, start).sum(), -decoder * len(x0)
 
 
-@pytest.mark.parametrize("sde", [sj.VP(), sj.VE(), LogNormal()], ids=lambda sde: type(sde).__name__)
+@pytest.mark.parametrize(
+    "sde", [sj.VP(), sj.VE(), LogNormal(), sj.MeanReverting(MEAN + 3, 0.7)], ids=lambda sde: type(sde).__name__
+)
 def test_the_bound_of_a_gaussian_is_its_closed_form_within_its_standard_error(sde):
     data, n = np.array([0.4, 1.7]), 600
     denoise = sj.exact.GaussianDenoiser(sde, MEAN, VARIANCE)
@@ -70,6 +76,39 @@ def test_the_bound_of_the_exact_denoiser_is_tight(sde):
     prior, diffusion, reconstruction = closed_form(sde, x0, START)
     exact = sj.exact.GaussianDenoiser(sde, MEAN, VARIANCE).log_prob(x0, START)
     np.testing.assert_allclose(reconstruction - prior - diffusion, exact, atol=1e-3)
+
+
+FAR = sj.MeanReverting(10.0, 1.0, sj.sde.ConstantReversion(delta=0.2))
+
+
+def test_the_mean_bound_is_the_mean_log_likelihood_where_the_log_snr_ends_nowhere():
+    # both are quadratic in x0, so that the mean over a Gaussian is that over its mean +- deviation
+    sde, data = sj.RectifiedFlow(), MEAN + np.sqrt(VARIANCE) * np.array([[1.0], [-1.0]])
+    denoise, start = sj.exact.GaussianDenoiser(sde, MEAN, VARIANCE), 1e-3
+
+    @jax.jit
+    @jax.vmap
+    def exact(x):
+        return sj.log_likelihood(jax.random.key(0), sde, denoise, x, divergence=sj.Exact(), start=start).value
+
+    @jax.jit
+    @jax.vmap
+    def bound(key):
+        return jax.vmap(lambda x: sj.elbo(key, sde, denoise, x, start=start).value)(data).mean()
+
+    bounds = np.asarray(bound(jax.random.split(jax.random.key(0), 256)))
+    assert abs(bounds.mean() - np.mean(exact(jnp.asarray(data)))) < 4 * bounds.std() / 16
+
+
+def test_the_bound_of_data_far_from_the_prior_is_the_likelihood_of_the_flow():
+    # x1 = 8 for x0 = 0, of which the prior N(10, 1) has the density exp(-2) / sqrt(2 pi)
+    denoise, expected = sj.exact.GaussianDenoiser(FAR, np.zeros(2), 1.0), -4 - np.log(2 * np.pi)
+    flow = sj.log_likelihood(jax.random.key(0), FAR, denoise, jnp.zeros(2), divergence=sj.Exact())
+    np.testing.assert_allclose(flow.value, expected, atol=2e-3)
+    bounds = jax.jit(jax.vmap(lambda key: sj.elbo(key, FAR, denoise, jnp.zeros(2), start=1e-3).value))(
+        jax.random.split(jax.random.key(0), 512)
+    )
+    assert abs(bounds.mean() - expected) < 4 * bounds.std() / np.sqrt(512)
 
 
 def test_a_worse_denoiser_has_a_lower_bound_on_the_data():
@@ -118,5 +157,10 @@ def test_what_has_no_bound_is_refused():
             sj.elbo(jax.random.key(0), sj.VP(), denoise, jnp.zeros(2), **setting)
     with pytest.raises(RuntimeError, match="log_snr is infinite"):
         sj.elbo(jax.random.key(0), sj.VP(), denoise, jnp.zeros(2), start=0.0)
+    plane = sj.Product({"a": (sj.VP(), (2,))}, project=lambda tree: {"a": tree["a"] - tree["a"].mean()})
+    with pytest.raises(sj.InputError, match="a density on a subspace only"):
+        sj.elbo(jax.random.key(0), plane, denoise, {"a": jnp.zeros(2)})
+    with pytest.raises(sj.InputError, match="a process that restores, given nothing"):
+        sj.elbo(jax.random.key(0), sj.sde.Restoration(), denoise, jnp.zeros(2))
     with pytest.raises(RuntimeError, match="hold NaN or infinity"):
         sj.elbo(jax.random.key(0), sj.VP(), denoise, jnp.array([jnp.nan, 0.0]))

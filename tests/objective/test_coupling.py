@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 import sde_jax as sj
+from sde_jax import guidance, measurement, particles
 from sde_jax.objective import FlowMatching, Independent, Mean, OptimalTransport, Reflow, matching_error
+from sde_jax.prediction import Coupled, at_equal_log_snr
+from sde_jax.reverse import reverse
+from sde_jax.sampling import Restart, editing
+from sde_jax.sampling.loop import transport
 
 N, SHAPE = 5, (2, 3)
 KEY = jax.random.key(0)
@@ -29,6 +34,66 @@ def test_optimal_transport_is_the_cheapest_of_all_permutations(seed):
     cheapest = min(itertools.permutations(range(N)), key=lambda order: cost(x0, eps[list(order)]))
     np.testing.assert_array_equal(ours, x0)
     np.testing.assert_array_equal(paired, eps[list(cheapest)])
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 0, 1, 1, 7], [[0, 3], [0, 4], [0, 3], [1, 3], [1, 3], [1, 3]]], ids=str)
+def test_optimal_transport_within_classes_is_the_cheapest_that_leaves_each_class_its_noise(labels):
+    x0, eps = draw(0, 6)
+    label = np.asarray(labels).reshape(6, -1)
+    allowed = [o for o in itertools.permutations(range(6)) if np.array_equal(label[list(o)], label)]
+    cheapest = min(allowed, key=lambda order: cost(x0, eps[list(order)]))
+    ours, paired = jax.jit(OptimalTransport().pair)(KEY, x0, eps, np.asarray(labels))
+    np.testing.assert_array_equal(ours, x0)
+    np.testing.assert_array_equal(paired, eps[list(cheapest)])
+    assert cost(x0, paired) > cost(*OptimalTransport().pair(KEY, x0, eps))
+
+
+def test_coupled_pairs_have_a_flow_and_no_score():
+    # the cheapest pairs of N(0, 1) and N(m, s^2) are x0 = m + s eps: x_t = (1 - t) m + ((1 - t) s + t) eps
+    m, s, sde = 1.5, 0.25, sj.RectifiedFlow()
+    denoise = lambda x, t: m + s * (x - (1 - t) * m) / ((1 - t) * s + t)  # noqa: E731
+    marked, keys = Coupled(denoise, "OptimalTransport"), jax.random.split(KEY, 400)
+    noise = jax.vmap(lambda key: jax.random.normal(jax.random.split(key)[0], (1,)))(keys)
+    for solver in (sj.DDIM(), sj.ProbabilityFlow(sj.Tolerance(1e-9, 1e-9))):
+        drawn = sj.sample(keys, solver, sde, marked, np.linspace(1, 0.01, 9), (1,)).x
+        np.testing.assert_allclose(drawn, 0.99 * m + (0.99 * s + 0.01) * noise, atol=1e-7)
+    found = sj.log_likelihood(KEY, sde, marked, jnp.array([1.2]), divergence=sj.Exact(), start=1e-6).value
+    np.testing.assert_allclose(found, jax.scipy.stats.norm.logpdf(1.2, m, s), atol=1e-4)
+    # taken for a score it draws another law, which is why it is refused
+    wrong = sj.sample(keys, sj.Ancestral(), sde, denoise, np.linspace(1, 0, 200), (1,)).x
+    assert abs(float(jnp.std(wrong)) / s - 1) > 0.2
+
+
+SDE = sj.VP()
+MARKED = Coupled(sj.exact.GaussianDenoiser(SDE, MEAN, COVARIANCE), "OptimalTransport")
+GRID, X = np.linspace(1.0, 1e-3, 5), np.zeros(2)
+SEEN = measurement.Measurement(measurement.Identity(), X, measurement.Independent(0.1))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: sj.sample(jax.random.split(KEY, 2), sj.PredictorCorrector(), SDE, MARKED, GRID, (2,)),
+        lambda: sj.sample(jax.random.split(KEY, 2), Restart(sj.DDIM()), SDE, MARKED, GRID, (2,)),
+        lambda: transport(KEY, sj.sampling.ReverseSDE(), SDE, MARKED, X, GRID),
+        lambda: editing.sdedit(KEY, sj.DDIM(), SDE, MARKED, X, GRID),
+        lambda: editing.langevin(KEY, SDE, MARKED, X, 0.5),
+        lambda: sj.score_of(MARKED, SDE),
+        lambda: at_equal_log_snr(MARKED, SDE, sj.VE()),
+        lambda: reverse(SDE, MARKED),
+        lambda: sj.elbo(KEY, SDE, MARKED, X),
+        lambda: guidance.classifier_free(MARKED, MARKED, SDE, 2.0),
+        lambda: guidance.classifier_guided(MARKED, SDE, lambda x, t: jnp.sum(x)),
+        lambda: guidance.rewarded(MARKED, SDE, jnp.sum),
+        lambda: guidance.composed(MARKED, [MARKED], [1.0]),
+        lambda: guidance.posterior(MARKED, SDE, SEEN, guidance.DPS(), (2,)),
+        lambda: particles.Twisted(SDE, MARKED, lambda x, c: jnp.sum(x)),
+        lambda: particles.FeynmanKac(SDE, (MARKED,), (2.0,)),
+    ],
+)
+def test_whoever_asks_for_the_score_of_coupled_pairs_is_refused(ask):
+    with pytest.raises(sj.InputError, match=r"asks for the score, .* = OptimalTransport has none"):
+        ask()
 
 
 def test_optimal_transport_leaves_the_noise_of_a_batch_as_it_is_but_for_its_order():

@@ -8,6 +8,7 @@ import pytest
 
 import sde_jax as sj
 from sde_jax.experiment import Experiment
+from sde_jax.nn import MLP, Channels, ClassLabel, Conditions, Vector
 from sde_jax.objective import HalfSum, Mean, Objective, OptimalTransport, TableTimes, matching_error
 from sde_jax.prediction import TableLabel
 
@@ -86,6 +87,32 @@ def test_the_objective_of_a_discrete_chain_is_refused_on_a_path_without_a_table(
         objective.require_fit(sde)
     with pytest.raises(sj.InputError, match=r"expected a path with a table of times, DDPM or SMLD"):
         Experiment(sde=sde, objective=objective)
+
+
+def test_an_objective_says_what_its_minimiser_is():
+    assert Objective().minimiser(["label"]) == "E[x_0 | x_t, label] of the data, and the score of x_t"
+    coupled = Objective(coupling=OptimalTransport())
+    assert coupled.minimiser().startswith("E[dx_t / dt | x_t], the velocity of pairs by OptimalTransport")
+    Objective().require_score("x")
+    with pytest.raises(sj.InputError, match=r"--sampler=pc: asks for the score, .* OptimalTransport has none"):
+        coupled.require_score("--sampler=pc")
+
+    class Own:
+        def pair(self, key, x0, eps):
+            return x0, eps
+
+    assert not Objective(coupling=Own()).gives_score
+
+
+@pytest.mark.parametrize("condition", [Vector(3), Channels(1), Conditions({"label": ClassLabel(3), "kind": Vector(2)})])
+def test_noise_that_would_tell_of_a_vector_or_an_image_is_refused(condition):
+    Objective(coupling=OptimalTransport()).require_heard(ClassLabel(3).hears())
+    Objective().require_heard(condition.hears())
+    with pytest.raises(sj.InputError, match="its noise would tell of them: expected a network that hears labels alone"):
+        Objective(coupling=OptimalTransport()).require_heard(condition.hears())
+    network = MLP(condition=condition)
+    with pytest.raises(sj.InputError, match="its noise would tell of them"):
+        Experiment(network=network, objective=Objective(coupling=OptimalTransport()))
 
 
 def test_an_objective_of_other_parts_comes_back_from_its_json():

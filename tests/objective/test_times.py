@@ -6,10 +6,35 @@ from scipy.special import logit
 from scipy.stats import truncnorm
 
 import sde_jax as sj
-from sde_jax.objective import Importance, LogitNormal, LogNormal
+from sde_jax.objective import FlowMatching, Importance, LogitNormal, LogNormal, Objective
 
 PATHS = [sj.VP(), sj.SubVP(), sj.VE()]
 START, N = 1e-3, 64
+
+
+@sj.path
+class Diagonal(sj.GaussianPath):
+    """Two numbers, of which one forgets all of x_0 and one does not."""
+
+    def log_alpha(self, t):
+        return jnp.stack([jnp.log1p(-t), -2 * t])
+
+    def variance(self, t):
+        return jnp.stack([t**2, -jnp.expm1(-4 * t)])
+
+
+ENDLESS = {
+    "straight": sj.RectifiedFlow(),
+    "diagonal": Diagonal(),
+    "product": sj.Product({"a": (sj.VP(), (3,)), "b": (sj.RectifiedFlow(), (2,)), "c": (sj.VE(), ())}),
+    "finite product": sj.Product({"a": (sj.VP(), (3,)), "b": (sj.MeanReverting(3.0), (2,))}),
+    "timed": sj.TimeChange(sj.RectifiedFlow(), jnp.square),
+    "shifted": sj.Shifted(sj.RectifiedFlow(), jnp.sin),
+    "transformed": sj.Transformed(sj.RectifiedFlow(), sj.Log()),
+    "own": sj.Schedule(lambda t: jnp.log1p(-t), jnp.square),
+}
+"""Paths whose log-SNR is infinite at t = 1, or an array."""
+TIMES = [sj.Uniform(), sj.UniformLogSNR(), Importance(), LogNormal(), LogitNormal(stratified=False)]
 
 
 def name(value):
@@ -110,13 +135,13 @@ def test_normal_times_stay_in_their_range_at_the_ends_of_it(times):
     np.testing.assert_allclose(ends, [START, 1.0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("sde", PATHS, ids=name)
+@pytest.mark.parametrize("sde", [*PATHS, sj.RectifiedFlow(), Diagonal(), ENDLESS["product"]], ids=name)
 def test_importance_sampling_changes_no_mean_over_uniform_times(sde):
-    times = Importance(START)
+    times, end = Importance(START), 1.0 if np.all(np.isfinite(sde.log_snr(1.0))) else 1 - START
     t = quantiles(times, sde, 8192)
     correction = lifted(lambda t: times.correction(sde, t), t)
-    for power in range(3):  # the mean of t^k over [start, 1]
-        expected = (1 - START ** (power + 1)) / ((power + 1) * (1 - START))
+    for power in range(3):  # the mean of t^k over [start, end]
+        expected = (end ** (power + 1) - START ** (power + 1)) / ((power + 1) * (end - START))
         np.testing.assert_allclose(np.mean(correction * t**power), expected, rtol=1e-3)
 
 
@@ -147,6 +172,48 @@ def test_independent_and_stratified_times_give_one_mean_the_latter_of_far_less_v
     for estimates in (stratified, independent):
         assert abs(estimates.mean() - expected) < 4 * estimates.std() / np.sqrt(seeds)
     assert stratified.var() < 0.1 * independent.var()
+
+
+@pytest.mark.parametrize("sde", ENDLESS.values(), ids=ENDLESS.keys())
+def test_every_distribution_of_times_teaches_on_every_path(sde):
+    with jax.enable_x64(False):  # where 1 - start is nearest to 1
+
+        @jax.jit
+        def program(key):
+            drawn, weights = [], []
+            for times in TIMES:
+                ends = jax.vmap(lambda u, times=times: times.quantile(sde, u))(jnp.array([0.0, 1.0]))
+                drawn.append(t := jnp.concatenate([times.draw(key, N, sde), ends]))
+                for weighting in (sj.Simple(), sj.Likelihood(), FlowMatching()):
+                    weights.append(jax.vmap(lambda t, w=weighting, o=times: o.correction(sde, t) * w.weight(sde, t))(t))
+            t = jnp.stack(drawn)
+            return t, jax.vmap(lambda t: jnp.mean(sde.log_snr(t)))(t.ravel()), weights
+
+        drawn, log_snr, weights = jax.tree.map(np.asarray, program(jax.random.key(0)))
+    assert np.all((drawn > 0.99e-5) & (drawn <= 1))
+    assert min(len(np.unique(row)) for row in drawn) > N / 2
+    assert np.all(np.isfinite(log_snr))
+    assert all(np.all(np.isfinite(w) & (w > 0)) for w in weights)
+
+
+@pytest.mark.parametrize("sde", ENDLESS.values(), ids=ENDLESS.keys())
+def test_times_uniform_in_log_snr_are_so_up_to_one_less_their_start_where_it_is_infinite_at_one(sde):
+    end = 1.0 if np.all(np.isfinite(sde.log_snr(1.0))) else 1 - START
+    t = np.concatenate([[end, START], quantiles(sj.UniformLogSNR(START), sde, 8)])
+    low, high, *drawn = lifted(lambda t: jnp.mean(sde.log_snr(t)), t)
+    np.testing.assert_allclose(drawn, high + (low - high) * (np.arange(8) + 0.5) / 8, rtol=1e-6)
+
+
+def test_times_that_could_teach_nothing_are_refused():
+    flow = sj.RectifiedFlow()
+    for times in (sj.UniformLogSNR(1e-300), sj.Uniform(1e-300)):
+        with pytest.raises(sj.InputError, match="expected finite numbers; take a larger start"):
+            Objective(times=times).require_fit(flow)
+        with pytest.raises(sj.InputError, match="expected finite numbers; take a larger start"):
+            times.draw(jax.random.key(0), 4, flow)
+    for times in (LogNormal(mean=60.0), LogitNormal(mean=-200.0, deviation=0.5)):
+        with pytest.raises(sj.InputError, match="the normal has no share"):
+            Objective(times=times).require_fit(flow)
 
 
 @pytest.mark.parametrize("times", [sj.Uniform(), sj.UniformLogSNR(), LogNormal(), LogitNormal()], ids=name)

@@ -57,21 +57,31 @@ def test_encoding_a_gaussian_is_affine_and_decoding_undoes_it(sde):
 def test_a_temperature_scales_the_deviations_of_what_is_decoded():
     # On Gaussian data the flow is affine about the mean of p_1, so that scaling the prior's draw about its own mean
     # by sqrt(tau) scales the covariance of what is decoded by tau, and moves its mean by what the two means differ.
-    for sde in (sj.VE(0.01, 4.0), Straight()):
+    for sde in (sj.VE(0.01, 4.0), Straight(), sj.MeanReverting(MEAN + 3)):
         denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
-        latents = sde.offset(1.0) + jnp.array([[0.3, -0.2], [-1.0, 0.4], [0.5, 0.5]])
+        latents = sde.prior_mean() + jnp.array([[0.3, -0.2], [-1.0, 0.4], [0.5, 0.5]])
 
         @jax.jit
         @jax.vmap
         def decode(latent, tau, sde=sde, denoise=denoise):
             return sde.from_data(sj.decode(sde, denoise, latent, temperature=tau, tolerance=TIGHT, start=START).x)
 
-        centre = sde.offset(1.0) + jnp.zeros((1, 2))
+        centre = sde.prior_mean() + jnp.zeros((1, 2))
         taus = jnp.array([1.0] * 4 + [0.25] * 3)
         decoded = decode(jnp.concatenate([centre, latents, latents]), taus)
         plain, cold = decoded[1:4], decoded[4:]
         np.testing.assert_allclose(np.cov(cold.T), 0.25 * np.cov(plain.T), rtol=1e-6)
         np.testing.assert_allclose(cold - decoded[0], 0.5 * (plain - decoded[0]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("end", [1.0, 0.4])
+def test_at_temperature_zero_the_mean_of_the_prior_is_decoded(end):
+    # the latent x is decoded to (x - b) / sqrt(alpha^2 + sigma^2) of data N(0, 1): 2 of the mean, which is 10 always
+    sde = sj.MeanReverting(10.0, 1.0, sj.sde.ConstantReversion(delta=0.2))
+    denoise, latents = sj.exact.GaussianDenoiser(sde, 0.0, 1.0), jnp.array([3.0, 12.0])
+    decode = lambda latent: sj.decode(sde, denoise, latent, temperature=0.0, tolerance=TIGHT, end=end).x  # noqa: E731
+    expected = 10 - float(sde.offset(end))
+    np.testing.assert_allclose(jax.jit(jax.vmap(decode))(latents), expected, atol=1e-3)
 
 
 @pytest.mark.slow

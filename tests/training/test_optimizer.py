@@ -25,6 +25,13 @@ def test_the_rate_rises_linearly_from_its_first_share_to_the_whole():
     assert rates(Adam(learning_rate=0.8, warmup=4), range(6)) == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8, 0.8])
 
 
+@pytest.mark.parametrize("warmup", [0, 1, 4])
+def test_from_zero_the_rate_is_the_official_one(warmup):
+    # lr min(step / warmup, 1), step from 0 on (Song et al. 2021, losses.py); without warm-up lr
+    official = [0.8 * min(step / warmup, 1) if warmup else 0.8 for step in range(7)]
+    assert rates(Adam(0.8, warmup, from_zero=True), range(7)) == pytest.approx(official)
+
+
 @pytest.mark.parametrize("warmup", [0, 1])
 def test_without_warmup_the_rate_is_whole_from_the_first_step(warmup):
     assert rates(Adam(learning_rate=0.3, warmup=warmup), (0, 1, 1000)) == pytest.approx([0.3, 0.3, 0.3])

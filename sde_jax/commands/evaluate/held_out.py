@@ -36,6 +36,7 @@ class Loss:
         def network(params: Params, x: Array, label: Array, key: Any = None, condition: Any = None) -> Array:
             return apply(params, x, label) if condition is None else apply(params, x, label, condition=condition)
 
+        self._trained = record.experiment.objective.gives_score
         objective = replace(record.experiment.objective, coupling=Independent())
         whole = {"label_dropout": 0.0, "augmentation": NoAugmentation(), "symmetry": Symmetry()}
         loss = replace(record.loss(network), objective=objective, **whole)
@@ -65,7 +66,9 @@ class Loss:
 
     def results(self, subject: Subject, measured: np.ndarray) -> tuple[list[Row], list[File]]:
         """Return the mean loss."""
-        return [replace(_mean(subject, "loss", measured), part="loss", passes=self._draws)], []
+        row = _mean(subject, "loss", measured)
+        doubts = () if self._trained else ("of independent pairs, which the run was not trained on",)
+        return [replace(row, part="loss", passes=self._draws, warnings=(*row.warnings, *doubts))], []
 
 
 class Likelihood:

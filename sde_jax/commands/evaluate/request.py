@@ -8,7 +8,7 @@ from typing import Any
 from sde_jax.codec import components, nearest
 from sde_jax.commands.evaluate.arrivals import Asked
 from sde_jax.commands.evaluate.results import PARTS
-from sde_jax.commands.settings import unusable
+from sde_jax.commands.settings import lawless, unusable
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler
 from sde_jax.metrics import Frechet, Metric
@@ -72,6 +72,8 @@ class Request:
             problems.append(f"--num_examples={self.num_examples}: expected 1 or more")
         if not problems and "samples" in self.parts:
             problems += self._unfit(experiment)
+        if not problems and "likelihood" in self.parts and experiment.likelihood.elbo_strata:
+            experiment.objective.require_score(f"config.likelihood.elbo_strata = {experiment.likelihood.elbo_strata}")
         metrics = experiment.evaluation.metrics
         if not problems and self.metrics:
             metrics = {name: choice[name] for name in self.metrics}
@@ -102,6 +104,7 @@ class Request:
     def _unfit(self, experiment: Experiment) -> Iterator[str]:
         if not experiment.samplers:
             yield "config.samplers: none; expected one to draw samples with"
+        yield from lawless(experiment, *{job.name for job in self.jobs(experiment)})
         for job in self.jobs(experiment):
             if self.steps and job.steps is None:
                 yield f"--steps: {job.name} makes steps of its own; choose --sampler with a fixed grid, or no --steps"

@@ -59,6 +59,7 @@ class Request:
             raise InputError(f"examples of shape {record.shape}: expected a run of images")
         if "channels" in record.condition.hears():
             raise InputError("this run's network hears a degraded image: expected a prior, or Model.restore in Python")
+        record.experiment.objective.require_score(f"--task={self.task}")
         changes = {path.removeprefix("method."): value for path, value in self.overrides.items()}
         method, found = decode(PosteriorMethod, {**changes, "type": self.method}, where="--method")
         problems = [*self._problems(record), *(found if not self._foreign() else [])]
