@@ -90,8 +90,8 @@ def _train(flags: argparse.Namespace) -> int:
         doctor.dry_run(experiment)
         return 0
     if flags.command == "train":
-        return train.run(experiment, flags.workdir)
-    return everything.run(experiment, flags.workdir, flags.num_samples)
+        return train.run(experiment, flags.workdir, flags.accept_changed_data)
+    return everything.run(experiment, flags.workdir, flags.num_samples, flags.accept_changed_data)
 
 
 def _facts(flags: argparse.Namespace) -> dict[str, Any]:

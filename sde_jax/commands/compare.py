@@ -8,9 +8,10 @@ from typing import Any
 
 from sde_jax.codec import encode
 from sde_jax.commands import progress
+from sde_jax.commands.differences import at, differing
 from sde_jax.commands.outcome import Outcome
 from sde_jax.commands.report import results, summary
-from sde_jax.commands.workdir import Workdir, at, differing
+from sde_jax.commands.workdir import Workdir
 from sde_jax.errors import InputError
 from sde_jax.report import Comparison, Run, render_comparison
 

@@ -33,7 +33,7 @@ from sde_jax.objective import EDMWeighting, LogNormal
 from sde_jax.prediction import EDM
 from sde_jax.sampling import EDMHeun, ProbabilityFlow, grids
 from sde_jax.sde import EDMPath
-from sde_jax.training import Checkpoints, TrainState
+from sde_jax.training import TrainState
 
 LEVELS = 256
 
@@ -58,7 +58,8 @@ def run(
     The run can be sampled from, scored and trained on, as if it had been trained here: Adam's moments come with it
     where the file has them. `checkpoint` is a published model's directory; a state dict of EDM, which says itself what
     network it is of; or a checkpoint of the official code, whose network `config` describes. Nothing is written unless
-    all of the weights fit. Raises `InputError` where they do not, and where the directory holds a run already.
+    all of the weights fit, and all of it or nothing. Raises `InputError` where they do not, and where the directory
+    holds anything already.
     """
     workdir = Workdir(directory)
     workdir.require_new("--workdir")
@@ -66,7 +67,7 @@ def run(
     experiment, weights = found.record.experiment, found.weights
     _require_fit(found, checkpoint)
     state = train_state(weights, experiment)
-    with workdir.open_for(found.record), Checkpoints(workdir.checkpoints, experiment.training.keep) as checkpoints:
+    with workdir.made(found.record) as checkpoints:
         position = weights.step * experiment.training.batch_size
         checkpoints.save(state, {"run": found.record.to_json(), "data_position": position})
     return {
@@ -116,7 +117,8 @@ def _found(checkpoint: Path, config: str | None, overrides: Mapping[str, str], s
     if checkpoint.is_dir():
         _require_none(checkpoint, "a published model, whose config.json says its network and shape", config, shape)
         model = publishing.load(checkpoint)
-        record = replace(model.record, experiment=_changed(model.record.experiment, overrides))
+        experiment = _changed(model.record.experiment, overrides)
+        record = replace(model.record, experiment=experiment, contents=None, accepted=())
         return Found(record, Weights(model.params, model.params, step=model.step))
     if config is not None:
         found, experiment = read_official(checkpoint), resolve(config, overrides)

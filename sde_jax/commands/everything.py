@@ -11,13 +11,13 @@ from sde_jax.experiment import Experiment
 from sde_jax.training import Checkpoints
 
 
-def run(experiment: Experiment, directory: Path, samples: int) -> int:
+def run(experiment: Experiment, directory: Path, samples: int, accept_changed_data: bool = False) -> int:
     """Do all of it in a run's directory, write `results.json` and print a table; return the exit code.
 
     Raises `InputError`, before training, where the experiment has components that the other commands cannot read back.
     """
     Experiment.from_json(experiment.to_json())
-    code = train.run(experiment, directory)
+    code = train.run(experiment, directory, accept_changed_data)
     if code:
         return code
     workdir = Workdir(directory)

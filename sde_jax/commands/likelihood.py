@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from sde_jax import processes
 from sde_jax.codec import encode
+from sde_jax.commands.held_out import held_out
 from sde_jax.commands.sample import save_arrays
 from sde_jax.commands.workdir import Workdir, failures_reported, load
 from sde_jax.data import Source, passing
@@ -53,7 +54,7 @@ def run(
     if limit is not None and limit < 1:
         raise InputError(f"--num_examples={limit}: expected 1 or more")
     model = load(workdir, average)
-    source = record.experiment.data.open().held_out
+    source, doubts = held_out(record)
     total = len(source) if limit is None else min(limit, len(source))
     if not total:
         raise InputError(f"{directory}: its data hold nothing out to score; see config.data")
@@ -72,6 +73,7 @@ def run(
         **({"average": average} if average else {}),
         "seed": seed,
         "seconds": seconds,
+        **({"warnings": doubts} if doubts else {}),
     }
     _write(workdir, f"likelihood.{average}" if average else "likelihood", _arrays(fine, *levels), facts)
     return facts

@@ -16,7 +16,7 @@ from sde_jax.commands.journal import Journal
 from sde_jax.commands.preview import Previews
 from sde_jax.commands.utilization import utilization
 from sde_jax.commands.workdir import Workdir, abstract_state
-from sde_jax.data import Splits, batches, checked, examples_of, require_labels
+from sde_jax.data import DataContents, Splits, batches, checked, examples_of, require_labels
 from sde_jax.errors import InputError, RunError
 from sde_jax.experiment import Experiment
 from sde_jax.model import Record
@@ -37,6 +37,7 @@ from sde_jax.training import (
     TrainState,
     TrainStep,
     make_step,
+    require_name,
     sharded,
     train,
 )
@@ -45,27 +46,26 @@ ANOMALIES = "anomalies.jsonl"
 """The file of a run's directory with a line for every step that was left out."""
 
 
-def run(experiment: Experiment, directory: Path) -> int:
+def run(experiment: Experiment, directory: Path, accept_changed_data: bool = False) -> int:
     """Train to `training.steps` in a run's directory; return the process's exit code.
 
-    0 when done, `processes.INTERRUPTED` when a signal stopped it after saving: the same command then continues.
+    0 when done, `processes.INTERRUPTED` when a signal stopped it after saving: the same command then continues. Raises
+    `InputError` where the run's data are not those that it began with, unless told to accept that.
     """
     clock = Clock()
     experiment.training.tracker.require()
+    require_name(directory)
     splits = experiment.data.open()
-    record = Record.of(experiment, splits)
+    record = replace(Record.of(experiment, splits), contents=DataContents.of(splits))
     require_facts(record, splits)
     nn.abstract(experiment.network, record.shape)  # a network that does not fit the data is refused before all else
     workdir, mesh = Workdir(directory), record.mesh()
     saved = max(Shelf(workdir.checkpoints).steps, default=0)
-    examples = {"training examples": str(len(splits.train))}
-    processes.require_same(processes.fingerprint(record.to_json(), saved) | examples)
+    examples = {"training examples": str(len(splits.train)), "training examples, what they are": str(record.contents)}
+    processes.require_same(processes.fingerprint(replace(record, contents=None).to_json(), saved) | examples)
     with (
-        workdir.open_for(record),
         Interruption() as interruption,
-        Checkpoints(
-            workdir.checkpoints, experiment.training.keep, keep_every=experiment.training.keep_every
-        ) as checkpoints,
+        workdir.open_for(record, accept_changed_data) as (record, checkpoints),
     ):
         apply, state = starting_point(record, checkpoints, mesh)
         first = int(state.step)

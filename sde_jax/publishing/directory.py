@@ -45,7 +45,7 @@ def save(directory: str | os.PathLike[str], model: Model, card: Card | None = No
         "library_version": __version__,
         "step": str(model.step),
     }
-    with placed(Path(directory)) as place:
+    with placed(Path(directory), FILES) as place:
         write_safetensors(place / WEIGHTS, arrays, facts)
         config = {"library": f"sde_jax {__version__}", "format_version": FORMAT, "step": model.step}
         config |= {"sha256": _digest(place / WEIGHTS), **record.to_json()}

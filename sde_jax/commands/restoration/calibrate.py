@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from sde_jax.codec import nearest
+from sde_jax.commands.held_out import held_out
 from sde_jax.commands.restoration.batches import dequantised, posteriors, priors, simulated
 from sde_jax.commands.restoration.findings import LEVELS, against, described, fit, ranks, told, write
 from sde_jax.commands.restoration.request import Request, Setting
@@ -73,7 +74,7 @@ def table(facts: dict[str, Any]) -> str:
 
 
 def _held_out(record: Record, count: int) -> np.ndarray:
-    source = record.experiment.data.open().held_out
+    source, _ = held_out(record)
     if len(source) < count:
         raise InputError(f"--num_examples={count}: this run's data hold out {len(source)}; or take --truth model")
     ((batch, _),) = passing(source, count, last=count)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from sde_jax.commands.held_out import held_out
 from sde_jax.commands.pictures import as_bytes
 from sde_jax.commands.restoration.batches import dequantised, posteriors, simulated
 from sde_jax.commands.restoration.files import levels_of
@@ -62,7 +63,7 @@ def run(
 def _clean(record: Record, given: Path | None, example: int | None, simulate: bool) -> np.ndarray | None:
     """Return the clean image in whole levels, None where a measurement is given."""
     if example is not None:
-        source = record.experiment.data.open().held_out
+        source, _ = held_out(record)
         if not 0 <= example < len(source):
             raise InputError(f"--example={example}: this run's data hold out {len(source)} examples, from 0 on")
         return np.asarray(source[example]["data"])
