@@ -17,7 +17,7 @@ class KilledError(BaseException):
 
 
 class Killer:
-    """Ends the process, as far as files can tell, at change number `at` of the file system: nothing changes after it."""
+    """Ends the process, as far as files can tell, before change number `at` of the file system."""
 
     NAMES = (("mkdir", Path), ("rename", Path), ("replace", Path), ("unlink", Path), ("rmtree", shutil))
 

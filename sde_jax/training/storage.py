@@ -22,6 +22,8 @@ from sde_jax.processes import job
 
 AT_ONCE = 2**28
 """Bytes of arrays that are read back at a time."""
+LONGEST = 3900
+"""Bytes of a directory's path: with the names of files below it, systems take 4,095."""
 _COMMIT = ocp.options.AtomicityOptions(mode=ocp.options.AtomicityMode.COMMIT_FILE)
 _OF_THE_DISK = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)]
 _RESERVED = re.compile(r"\[[^/]*\]|\\|[\ud800-\udfff]")
@@ -39,7 +41,10 @@ def checkpointer(finalized: Callable[[], None]) -> ocp.AsyncCheckpointer:
 
 def require_name(directory: Path) -> None:
     """Raise `InputError` where checkpoints cannot be kept in a directory because of its name."""
-    found = _RESERVED.search(str(directory.absolute()))
+    path = str(directory.absolute())
+    found, length = _RESERVED.search(path), len(os.fsencode(path))
+    if length > LONGEST:
+        raise InputError(f"{shown(directory)}: a path of {length} bytes; expected at most {LONGEST}: choose another")
     if found:
         what = "is not UTF-8" if found.group() > "\ud7ff" else f"has {found.group()!r} in it"
         raise InputError(

@@ -32,19 +32,14 @@ def test_a_name_for_which_nothing_comes_back_is_refused_before_it_is_made(tmp_pa
 
 def test_a_path_that_is_too_long_is_refused_before_anything_is_saved(tmp_path):
     long = tmp_path.joinpath(*["y" * 200] * 19) / ("z" * (3950 - len(str(tmp_path)) - 19 * 201))
-    with pytest.raises(InputError, match=r"File name too long"):
+    with pytest.raises(InputError, match=r"a path of 39\d\d bytes; expected at most 3900"):
         Checkpoints(long)
 
 
-@pytest.mark.parametrize("name", ["gs:", "a/s3:"])
-def test_a_name_that_no_rule_knows_is_found_by_trying(tmp_path, name, monkeypatch):
-    try:
-        with Checkpoints(tmp_path / name) as checkpoints:
-            checkpoints.save(state(1), {})
-        assert Checkpoints(tmp_path / name, read_only=True).latest == 1
-    except InputError as error:
-        assert "cannot be restored" in str(error)
-        assert not any((tmp_path / name).iterdir())
+def test_a_name_that_no_rule_knows_is_found_by_trying(tmp_path):
+    with pytest.raises(InputError, match="what is saved there cannot be restored"):
+        Checkpoints(tmp_path / "gs:")
+    assert list((tmp_path / "gs:").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["a[b", "日本 é", "a%20*?#{}~:;'\"|&$!"])
