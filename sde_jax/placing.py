@@ -65,6 +65,19 @@ def require_place(target: Path) -> None:
         raise InputError(f"{target}: cannot be written ({reason}); choose another place") from error
 
 
+def require_directory(directory: Path, files: Collection[str] = ()) -> None:
+    """Raise `InputError` unless `placed(directory, files)` could be entered now, without a trace."""
+    target = directory.expanduser().absolute()
+    try:
+        require_free(target, files)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        passing, lock = _passing(target, _folder)
+        passing.rmdir()
+        os.close(lock)
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be written ({error.strerror or error}); choose another place") from error
+
+
 @contextmanager
 def placed(directory: Path, files: Collection[str] = ()) -> Iterator[Path]:
     """Yield a new directory that takes the place of `directory` when the block ends, and goes if it raises.

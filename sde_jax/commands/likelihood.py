@@ -53,6 +53,8 @@ def run(
     settings = record.experiment.likelihood
     if limit is not None and limit < 1:
         raise InputError(f"--num_examples={limit}: expected 1 or more")
+    name = f"likelihood.{average}" if average else "likelihood"
+    workdir.require_places(f"{name}.npz", f"{name}.json")
     model = load(workdir, average)
     source, doubts = held_out(record)
     total = len(source) if limit is None else min(limit, len(source))
@@ -75,7 +77,7 @@ def run(
         "seconds": seconds,
         **({"warnings": doubts} if doubts else {}),
     }
-    _write(workdir, f"likelihood.{average}" if average else "likelihood", _arrays(fine, *levels), facts)
+    _write(workdir, name, _arrays(fine, *levels), facts)
     return facts
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from sde_jax import publishing
 from sde_jax.commands.report import results, summary
 from sde_jax.commands.workdir import Workdir, load
+from sde_jax.publishing.placed import require_directory
 
 LEFT_OUT = ("train_steps", "train_seconds", "samples_per_second")
 """What the card says already, and what says as much of the machine as of the model."""
@@ -21,6 +22,7 @@ def run(directory: Path, output: Path, license: str, repository: str | None = No
     workdir = Workdir(directory)
     title = directory.absolute().name
     card = publishing.Card(license=license, title=title, repository=repository or "")  # a wrong one stops all
+    require_directory(output, publishing.FILES)
     model = load(workdir)
     publishing.save(output, model, replace(card, numbers=summary(measured(workdir, model.step))))
     return publishing.push(output, repository) if repository else None

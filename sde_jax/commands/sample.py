@@ -51,6 +51,9 @@ def run(
     workdir, asked = Workdir(directory), guiding or Guiding()
     check(workdir, name, count, batch_size)
     asked.check(workdir.read_record())
+    stem = ".".join(filter(None, (name, average, "guided" if guiding else None)))
+    target = base(directory, f"samples_{stem}", output)
+    require_files(workdir, target)
     model = load(workdir, average)
     guide, told, classes = asked.guide(workdir, model)
     labels_of = partial(asked.labels_at, classes=classes)
@@ -67,8 +70,7 @@ def run(
         "function_evaluations": float(samples.evaluations.mean()),
         "samples_per_second": per_second,
     }
-    stem = ".".join(filter(None, (name, average, "guided" if guiding else None)))
-    _write(workdir, base(directory, f"samples_{stem}", output), model, samples, facts, labels_of(np.arange(count)))
+    _write(workdir, target, model, samples, facts, labels_of(np.arange(count)))
     return facts
 
 
@@ -116,6 +118,11 @@ def base(directory: Path, name: str, output: Path | None) -> Path:
     if output is None or output.is_dir():
         return (output or directory) / name
     return output.with_suffix("") if output.suffix in ENDINGS else output
+
+
+def require_files(workdir: Workdir, target: Path) -> None:
+    """Raise `InputError`, before anything is drawn, where the files of these names could not be written."""
+    workdir.require_places(*(f"{target.absolute()}{ending}" for ending in ENDINGS))
 
 
 def check(workdir: Workdir, name: str, count: int, batch_size: int) -> None:

@@ -74,7 +74,8 @@ def run(experiment: Experiment, directory: Path, accept_changed_data: bool = Fal
             return 0
         if first:
             print(f"{directory}: continuing from step {first}")
-        trainer = Trainer(record, splits, apply, mesh, workdir, checkpoints, interruption, clock)
+        identity = workdir.identity
+        trainer = Trainer(record, splits, apply, mesh, workdir, checkpoints, interruption, clock, identity)
         state = trainer.train(state)
     if int(state.step) < experiment.training.steps:
         who = interruption.signal.name if interruption.signal else "another process was told to stop"
@@ -142,6 +143,7 @@ class Trainer:
     checkpoints: Checkpoints
     interruption: Interruption
     clock: Clock
+    identity: tuple[int, int] | None
 
     def train(self, state: TrainState) -> TrainState:
         """Train from a state on; from an earlier one again, with other data, where the experiment says so."""
@@ -198,11 +200,13 @@ class Trainer:
 
     def _events(self, journal: Journal, watch: processes.Watch) -> Events:
         def log(state: TrainState, rows: list[Row]) -> None:
+            self.workdir.require_still(self.identity)
             with watch.paused():
                 journal.log(state, rows)
             self.checkpoints.check()
 
         def save(state: TrainState) -> None:
+            self.workdir.require_still(self.identity)
             position = int(state.position) * self.record.experiment.training.batch_size
             with watch.paused(), self.clock("checkpoint"):
                 self.checkpoints.save(state, {"run": self.record.to_json(), "data_position": position})

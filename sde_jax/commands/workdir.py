@@ -16,7 +16,7 @@ from sde_jax import nn, processes
 from sde_jax.commands.continuing import continued, require_same
 from sde_jax.errors import InputError, RunError, shown
 from sde_jax.model import Model, Record
-from sde_jax.placing import ordinary, placed, placed_file, require_free, require_place
+from sde_jax.placing import ordinary, placed, placed_file, require_directory, require_place
 from sde_jax.training import Checkpoints, Shelf, TrainState, replicated, require_name, sharded
 
 FREE = (".lock",)
@@ -49,7 +49,7 @@ class Workdir:
         require_name(self.path)
         if (self.path / "config.json").exists():
             raise InputError(f"{shown(self.path)}: holds a run already; choose another {flag}")
-        require_free(self.path.resolve(), FREE)
+        require_directory(self.path.resolve(), FREE)
 
     @contextmanager
     def made(self, record: Record) -> Iterator[Checkpoints]:
@@ -139,6 +139,21 @@ class Workdir:
             return Record.from_json(data, like)
         except InputError as error:
             raise InputError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
+
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """What the file system knows the directory by, wherever it is moved; None where there is none."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def require_still(self, identity: tuple[int, int] | None) -> None:
+        """Raise `RunError` where the directory is not the one of this identity any more, before it is made anew."""
+        if processes.is_first() and self.identity != identity:
+            what = "was removed" if self.identity is None else "is another directory now"
+            raise RunError(f"{self.path}: the run's directory {what}, or was moved; train where its checkpoints are")
 
     def write_json(self, name: str, data: Any) -> Path:
         """Write a JSON file as a whole or not at all, and return its path."""

@@ -45,6 +45,9 @@ def require_name(directory: Path) -> None:
     found, length = _RESERVED.search(path), len(os.fsencode(path))
     if length > LONGEST:
         raise InputError(f"{shown(directory)}: a path of {length} bytes; expected at most {LONGEST}: choose another")
+    long = max((len(os.fsencode(part)) for part in directory.absolute().parts), default=0)
+    if long > 255:
+        raise InputError(f"{shown(directory)}: a name of {long} bytes; expected at most 255: choose another")
     if found:
         what = "is not UTF-8" if found.group() > "\ud7ff" else f"has {found.group()!r} in it"
         raise InputError(

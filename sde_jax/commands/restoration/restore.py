@@ -14,7 +14,7 @@ from sde_jax.commands.restoration.batches import dequantised, posteriors, simula
 from sde_jax.commands.restoration.files import levels_of
 from sde_jax.commands.restoration.findings import against, cells_of, described, finite, fit, write
 from sde_jax.commands.restoration.request import Request, Setting
-from sde_jax.commands.sample import base
+from sde_jax.commands.sample import base, require_files
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.ensembles import Ensemble
 from sde_jax.errors import InputError
@@ -49,6 +49,8 @@ def run(
     else:
         truth = dequantised(record, request.seed, index, clean[None])
         batch = simulated(setting, request.seed, index, truth)
+    target = base(directory, f"restored_{request.task}", output)
+    require_files(workdir, target)
     model = load(workdir, request.average)
     ensemble, seconds = posteriors(model, setting, request, batch)
     facts = described(model, setting, request, ensemble, seconds)
@@ -56,7 +58,7 @@ def run(
     facts |= {"residual_chi_square": finite(fit(batch, ensemble).value), "deviation": float(ensemble.deviation.mean())}
     facts |= {} if truth is None else {"against_truth": against(truth, setting, ensemble)}
     image, arrays = _shown(record, setting, batch, ensemble, clean, facts)
-    write(workdir, base(directory, f"restored_{request.task}", output), image, arrays, facts)
+    write(workdir, target, image, arrays, facts)
     return facts
 
 
