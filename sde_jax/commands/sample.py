@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from sde_jax import processes
 from sde_jax.codec import encode
+from sde_jax.commands.capacity import require_samples
 from sde_jax.commands.guiding import Guiding
 from sde_jax.commands.pictures import picture
 from sde_jax.commands.workdir import Workdir, failures_reported, load
@@ -127,12 +128,14 @@ def require_files(workdir: Workdir, target: Path) -> None:
 
 def check(workdir: Workdir, name: str, count: int, batch_size: int) -> None:
     """Raise `InputError` unless the run has a sampler of this name and there is something to draw."""
-    samplers = workdir.read_record().experiment.samplers
+    record = workdir.read_record()
+    samplers = record.experiment.samplers
     problems = [] if name in samplers else [f"--sampler={name}: this run has {', '.join(samplers)}"]
     for flag, value in (("num_samples", count), ("batch_size", batch_size)):
         problems += [] if value >= 1 else [f"--{flag}={value}: expected 1 or more"]
     if problems:
         raise InputError("\n".join(problems))
+    require_samples(count, record.size)
 
 
 def drawer(model: Model, name: str):

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from sde_jax import nn, processes
+from sde_jax.commands.capacity import require_memory
 from sde_jax.commands.journal import Journal
 from sde_jax.commands.preview import Previews
 from sde_jax.commands.utilization import utilization
@@ -60,6 +61,7 @@ def run(experiment: Experiment, directory: Path, accept_changed_data: bool = Fal
     require_facts(record, splits)
     nn.abstract(experiment.network, record.shape)  # a network that does not fit the data is refused before all else
     workdir, mesh = Workdir(directory), record.mesh()
+    require_memory(record, mesh)
     saved = max(Shelf(workdir.checkpoints).steps, default=0)
     examples = {"training examples": str(len(splits.train)), "training examples, what they are": str(record.contents)}
     processes.require_same(processes.fingerprint(replace(record, contents=None).to_json(), saved) | examples)

@@ -130,6 +130,8 @@ class Workdir:
             data = json.loads(ordinary(path).read_text())
         except FileNotFoundError:
             raise InputError(f"{self.path}: no run there (no config.json); train first, or check --workdir") from None
+        except InputError:
+            raise
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{path}: cannot be read ({shown(error)})") from error
         if isinstance(data, dict) and "format_version" in data:
@@ -186,6 +188,8 @@ class Workdir:
         path = self.path / name
         try:
             return json.loads(ordinary(path).read_text()) if path.exists() else None
+        except InputError:
+            raise
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{path}: damaged ({shown(error)}); remove it") from error
 
