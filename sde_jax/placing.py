@@ -20,11 +20,12 @@ NEW, OLD = "new", "old"
 """Within the passing directory: what is being made, and what stood in its place."""
 
 
-def ordinary(path: Path) -> Path:
+def ordinary(location: str | os.PathLike[str]) -> Path:
     """Return the path of a file that can be read to its end: no folder, pipe, socket or device.
 
     Raises `InputError` for these, which would be read for ever or not at all, and `OSError` where there is nothing.
     """
+    path = Path(location)
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         kinds = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
@@ -119,7 +120,7 @@ def require_free(target: Path, files: Collection[str] = ()) -> None:
     if others:
         allowed = f"new, empty, or holds {', '.join(files)} alone" if files else "new or empty"
         raise InputError(
-            f"{target}: holds other things ({', '.join(others[:3])}{', ...' if others[3:] else ''}); "
+            f"{target}: holds other things ({', '.join(map(shown, others[:3]))}{', ...' if others[3:] else ''}); "
             f"choose a directory that is {allowed}"
         )
 
