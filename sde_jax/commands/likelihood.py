@@ -49,8 +49,7 @@ def run(
     where the solver does not reach its tolerance.
     """
     workdir = Workdir(directory)
-    record = workdir.read_record()
-    settings = record.experiment.likelihood
+    settings = (record := workdir.read_record()).experiment.likelihood
     if limit is not None and limit < 1:
         raise InputError(f"--num_examples={limit}: expected 1 or more")
     name = f"likelihood.{average}" if average else "likelihood"

@@ -52,9 +52,7 @@ def run(
     workdir, asked = Workdir(directory), guiding or Guiding()
     check(workdir, name, count, batch_size)
     asked.check(workdir.read_record())
-    stem = ".".join(filter(None, (name, average, "guided" if guiding else None)))
-    target = base(directory, f"samples_{stem}", output)
-    require_files(workdir, target)
+    target = require_files(workdir, base(directory, _stem(name, average, guiding), output))
     model = load(workdir, average)
     guide, told, classes = asked.guide(workdir, model)
     labels_of = partial(asked.labels_at, classes=classes)
@@ -121,9 +119,14 @@ def base(directory: Path, name: str, output: Path | None) -> Path:
     return output.with_suffix("") if output.suffix in ENDINGS else output
 
 
-def require_files(workdir: Workdir, target: Path) -> None:
-    """Raise `InputError`, before anything is drawn, where the files of these names could not be written."""
+def _stem(name: str, average: str | None, guiding: Guiding | None) -> str:
+    return "samples_" + ".".join(filter(None, (name, average, "guided" if guiding else None)))
+
+
+def require_files(workdir: Workdir, target: Path) -> Path:
+    """Return files to write, without their ending; raise `InputError`, before the work, where they cannot be."""
     workdir.require_places(*(f"{target.absolute()}{ending}" for ending in ENDINGS))
+    return target
 
 
 def check(workdir: Workdir, name: str, count: int, batch_size: int) -> None:

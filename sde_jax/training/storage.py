@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 
 from sde_jax.errors import InputError, shown
 from sde_jax.processes import job
@@ -62,11 +63,11 @@ def require_storage(directory: Path) -> None:
     """
     place, value = directory / ".storage-test", {"array": np.arange(3.0)}
     shutil.rmtree(place, ignore_errors=True)
-    alone = ocp.options.MultiprocessingOptions(0, {0}, "storage") if job.count() > 1 else None
-    multiprocessing = {} if alone is None else {"multiprocessing_options": alone}
+    options = ocp.options.MultiprocessingOptions
+    alone = options(0, {0}, "storage") if job.count() > 1 else options()
     try:
-        handler = ocp.StandardCheckpointHandler(**multiprocessing)
-        with ocp.Checkpointer(handler, atomicity_options=_COMMIT, **multiprocessing) as storage:
+        handler = ocp.StandardCheckpointHandler(multiprocessing_options=alone)
+        with ocp.Checkpointer(handler, multiprocessing_options=alone, atomicity_options=_COMMIT) as storage:
             storage.save(place / "0000000000" / "state", args=ocp.args.StandardSave(value))
             again = storage.restore(place / "0000000000" / "state", args=ocp.args.StandardRestore(value))
         if not np.array_equal(again["array"], value["array"]):
@@ -85,16 +86,16 @@ def require_restorable(state: Path, arrays: Mapping[str, str]) -> None:
 
     arrays: as of `manifest.arrays_of`. They are read `AT_ONCE`, on this process alone.
     """
-    handler = ocp.PyTreeCheckpointHandler()
+    handler, place = ocp.PyTreeCheckpointHandler(), epath.Path(state)
     try:
-        there: Any = handler.metadata(state).tree
+        there: Any = handler.metadata(place).tree
         leaves, structure = jax.tree.flatten_with_path(there)
         names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
         numpy = jax.tree.unflatten(structure, [ocp.RestoreArgs(restore_type=np.ndarray)] * len(names))
         found: dict[str, str] = {}
         for group in _groups({name: leaf for name, (_, leaf) in zip(names, leaves, strict=True)}):
             asked = jax.tree.unflatten(structure, [0 if name in group else ocp.PLACEHOLDER for name in names])
-            read = handler.restore(state, args=ocp.args.PyTreeRestore(asked, restore_args=numpy))
+            read = handler.restore(place, args=ocp.args.PyTreeRestore(asked, restore_args=numpy))
             values = dict(zip(names, jax.tree.leaves(read), strict=True))
             found |= {name: f"{values[name].dtype} {list(values[name].shape)}" for name in group}
     except Exception as error:  # of orbax and tensorstore, of any type

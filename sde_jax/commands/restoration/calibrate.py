@@ -40,8 +40,7 @@ def run(
     setting = request.setting(record)
     levels = _held_out(record, count) if truth == "held_out" else None
     name = f"calibration_{request.task}" + (".model" if truth == "model" else "")
-    target = base(directory, name, output)
-    require_files(workdir, target)
+    target = require_files(workdir, base(directory, name, output))
     model = load(workdir, request.average)
     truths = _truths(model, setting, request, count, levels)
     measurements = simulated(setting, request.seed, np.arange(count), truths)

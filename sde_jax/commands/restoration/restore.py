@@ -49,8 +49,7 @@ def run(
     else:
         truth = dequantised(record, request.seed, index, clean[None])
         batch = simulated(setting, request.seed, index, truth)
-    target = base(directory, f"restored_{request.task}", output)
-    require_files(workdir, target)
+    target = require_files(workdir, base(directory, f"restored_{request.task}", output))
     model = load(workdir, request.average)
     ensemble, seconds = posteriors(model, setting, request, batch)
     facts = described(model, setting, request, ensemble, seconds)
