@@ -38,6 +38,9 @@ def _run(flags: argparse.Namespace) -> NoReturn:
     except RunError as error:
         print(_told(error), file=sys.stderr)
         sys.exit(3)
+    except MemoryError as error:
+        print(f"sde-jax: out of memory ({shown(error)}); ask for less, or for a smaller batch", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("sde-jax: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -16,7 +16,7 @@ from sde_jax.archives import opened_npz
 from sde_jax.errors import InputError, shown
 from sde_jax.placing import ordinary
 
-ADVICE = "remove it, and run the command that makes it again"
+ADVICE = "run the command that makes it again, or remove it"
 
 
 def facts(path: Path, numbers: Collection[str] = ()) -> dict[str, Any]:

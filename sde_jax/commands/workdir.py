@@ -69,14 +69,13 @@ class Workdir:
         checkpoint. Raises it too where the directory cannot be written, or is held already. It is left as it is then.
         A process that ends, however it ends, holds it no more.
         """
+        require_name(self.path)
+        resumed = processes.first_says(self._resumed(record, accept) if processes.is_first() else None)
+        record = record if resumed is None else Record.from_json(resumed, record)
         with self._held():
-            there = processes.first_says(self._record_there(record))
-            step = max(Shelf(self.checkpoints).steps, default=0)
-            if there is not None:
-                record = continued(self.path, Record.from_json(there, record), record, step, accept)
             settings = record.experiment.training
             with Checkpoints(self.checkpoints, settings.keep, keep_every=settings.keep_every) as checkpoints:
-                record = self._of_checkpoint(record, checkpoints, accept, alone=there is None)
+                record = self._of_checkpoint(record, checkpoints, accept, alone=resumed is None)
                 self.write_json("config.json", record.to_json())
                 yield record, checkpoints
 
@@ -86,15 +85,16 @@ class Workdir:
             processes.meet()
             yield
             return
-        require_name(self.path)
         with self._lock():
             processes.meet()
             yield
 
-    def _record_there(self, like: Record) -> dict[str, Any] | None:
-        """Return the record in the directory, as JSON-able data, None where there is none."""
-        there = processes.is_first() and (self.path / "config.json").exists()
-        return self.read_record(like).to_json() if there else None
+    def _resumed(self, record: Record, accept: bool) -> dict[str, Any] | None:
+        """Return the record with which the run of the `config.json` there goes on, as JSON; None without one."""
+        if not (self.path / "config.json").exists():
+            return None
+        step = max(Shelf(self.checkpoints).steps, default=0)
+        return continued(self.path, self.read_record(record), record, step, accept).to_json()
 
     def _of_checkpoint(self, record: Record, checkpoints: Checkpoints, accept: bool, alone: bool) -> Record:
         """Return the record with which the newest checkpoint goes on: `alone`, its own word on the data counts."""

@@ -42,7 +42,8 @@ def run(directory: Path, request: Request, output: Path | None = None) -> Result
     basis, shelf = Basis(record, request), Shelf(workdir.checkpoints)
     name = str((output or directory / "evaluation").with_suffix("").absolute())
     there, found = results.read(workdir, name) or Results(), Results()
-    workdir.require_places(f"{name}.json", f"{name}.csv")
+    given = [] if request.write_reference is None else [str(request.write_reference.absolute())]
+    workdir.require_places(f"{name}.json", f"{name}.csv", *given)
     arrivals = Arrivals(shelf, request.checkpoints, record.experiment.training.steps, request.patience)
     arrivals.require()
     require_average(record, request.average)
