@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--chips_per_host", type=_count, default=4)
     parser.add_argument("--spot", action="store_true", help="nodes that may be taken away at any time")
     parser.add_argument("--restarts", type=_natural, default=100)
-    parser.add_argument("--user", type=_natural, default=1000, help="number of the user; 1000 is that of the image")
+    parser.add_argument("--user", type=_natural, default=1000, help="under whom the command runs; 1000, the image's")
     parser.add_argument("--grace", type=_count, default=300, help="seconds to save in, on eviction; default 300")
     return parser
 
