@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def _comparison(directories: Sequence[Path], outcomes: Sequence[Outcome]) -> Com
         title=" and ".join(names) if len(names) < 3 else f"{len(names)} runs",
         runs=[_run(name, outcome) for name, outcome in zip(names, outcomes, strict=True)],
         remarks=[] if same else [_other_data(names, data)],
-        settings=_settings([record.to_json() for record in records]),
+        settings=_settings([replace(record, contents=None).to_json() for record in records]),
         same_data=same,
     )
 
