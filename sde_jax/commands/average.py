@@ -43,6 +43,7 @@ def run(directory: Path, deviation: float, output: Path, step: int | None = None
                 yield from power_averages(average, checkpoints.restore(like, n).averages).values()
 
         tree = combined(found.coefficients[: len(early) * len(deviations)], trees())
+        workdir.require_own(checkpoints, step)
         state = replace(checkpoints.restore(like, step), averages=(jax.tree.map(jnp.asarray, tree),))
         kept = {**checkpoints.record(step), "run": made.to_json()}
     with target.made(made) as written:

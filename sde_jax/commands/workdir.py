@@ -35,14 +35,16 @@ class Workdir:
         return self.path / "checkpoints"
 
     def saved(self) -> Checkpoints:
-        """Return the run's checkpoints, to be read; raises `InputError` where there are none, or they are another's."""
+        """Return the run's checkpoints, to be read; raises `InputError` where there are none."""
         if not self.checkpoints.is_dir():
             raise InputError(f"{self.path}: no checkpoint there yet; train first")
-        checkpoints = Checkpoints(self.checkpoints, read_only=True)
-        if checkpoints.latest is not None and "run" in (saved := checkpoints.record()):
+        return Checkpoints(self.checkpoints, read_only=True)
+
+    def require_own(self, checkpoints: Checkpoints, step: int | None = None) -> None:
+        """Raise `InputError` where a checkpoint, the newest or that of `step`, is of another run than `config.json`."""
+        if "run" in (saved := checkpoints.record(step)):
             record = self.read_record()
             require_same(self.checkpoints, Record.from_json(saved["run"], record), record)
-        return checkpoints
 
     def require_new(self, flag: str) -> None:
         """Raise `InputError` where the directory, given by `flag`, holds a run, or cannot hold one."""
@@ -208,6 +210,7 @@ def load(workdir: Workdir, name: str | None = None, step: int | None = None, rec
     like = abstract_state(record, mesh)
     with workdir.saved() as checkpoints:
         state = checkpoints.restore(like, step)
+        workdir.require_own(checkpoints, step)
     params = average.params(state.averages) if name is None else average.named(state.averages)[name]
     # The whole state may be more than a device holds: it was restored in shares.
     params = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(params)
