@@ -8,6 +8,10 @@
 One job, one pod a host, all chips of the host each. GKE tells the pods of a slice about each other, and `--distributed`
 reads that. The persistent volume claim `--claim` is mounted at /runs in every pod.
 
+All pods of the job are placed on one slice, and no other job on it (`EXCLUSIVE`). A TPU's driver locks more memory than
+containers may: the container starts as root, with no capabilities but those it needs to raise that limit and to become
+`--user`, under which the command then runs.
+
 Exit codes. A pod that leaves with 2 or 3 fails its job by `podFailurePolicy`, and the rule on that reason fails the
 JobSet. Any other failure, 75 and 76 among them, fails the job by its `backoffLimit` of 0, and the JobSet is made anew
 (all pods, after the old ones are gone), `--restarts` times. On eviction a pod has `--grace` seconds to save.
@@ -23,6 +27,11 @@ from typing import Any
 import yaml
 
 CONTAINER = "sde-jax"
+EXCLUSIVE = {"alpha.jobset.sigs.k8s.io/exclusive-topology": "cloud.google.com/gke-nodepool"}
+"""The annotation by which all pods of a job go to one node pool, which is one slice, and no other job's do."""
+LOCKED_KIB = 68719476736
+"""The limit of locked memory: 64 TiB, more than there is."""
+START = 'ulimit -l {locked} && exec setpriv --reuid={user} --regid={user} --groups={user} -- sde-jax "$@"'
 FINAL = [2, 3]
 """The exit codes after which the same command would end in the same way."""
 
@@ -36,7 +45,7 @@ def jobset(flags: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
     return {
         "apiVersion": "jobset.x-k8s.io/v1alpha2",
         "kind": "JobSet",
-        "metadata": {"name": flags.name, "namespace": flags.namespace},
+        "metadata": {"name": flags.name, "namespace": flags.namespace, "annotations": EXCLUSIVE},
         "spec": {"failurePolicy": policy, "replicatedJobs": [job]},
     }
 
@@ -58,7 +67,9 @@ def _pod(flags: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
     container = {
         "name": CONTAINER,
         "image": flags.image,
-        "args": arguments,
+        "command": ["/bin/sh", "-c", _literal(START.format(locked=LOCKED_KIB, user=flags.user)), "sde-jax"],
+        "args": [_literal(argument) for argument in arguments],
+        "securityContext": {"capabilities": {"drop": ["ALL"], "add": ["SYS_RESOURCE", "SETUID", "SETGID"]}},
         "env": [{"name": "XDG_CACHE_HOME", "value": "/runs/.cache"}],
         "resources": {"requests": chips, "limits": chips},
         "volumeMounts": [{"name": "runs", "mountPath": "/runs"}],
@@ -71,11 +82,16 @@ def _pod(flags: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
     return {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": flags.grace,
-        "securityContext": {"runAsUser": flags.user, "fsGroup": flags.user},
+        "securityContext": {"runAsUser": 0, "fsGroup": flags.user},
         "nodeSelector": selector,
         "containers": [container],
         "volumes": [{"name": "runs", "persistentVolumeClaim": {"claimName": flags.claim}}],
     }
+
+
+def _literal(text: str) -> str:
+    """Return what Kubernetes, which replaces $(NAME) and reads $$ as one $, turns into this text."""
+    return text.replace("$", "$$")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -123,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--chips_per_host", type=_count, default=4)
     parser.add_argument("--spot", action="store_true", help="nodes that may be taken away at any time")
     parser.add_argument("--restarts", type=_natural, default=100)
-    parser.add_argument("--user", type=_natural, default=1000, help="number of the user; 1000 is that of the image")
+    parser.add_argument("--user", type=_natural, default=1000, help="under whom the command runs; 1000, the image's")
     parser.add_argument("--grace", type=_count, default=300, help="seconds to save in, on eviction; default 300")
     return parser
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pydantic
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, shown
 
 Problems = list[str]
 FINITE = pydantic.ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True)
@@ -66,21 +66,23 @@ def _decode(annotation: Any, data: Any, current: Any, where: str, problems: Prob
             data = [part for part in data.strip("()[] ").split(",") if part.strip()]
         return pydantic.TypeAdapter(annotation, config=FINITE).validate_python(data)
     except pydantic.ValidationError as error:
-        problems.append(f"{where} = {data!r}: expected {_name(annotation)} ({error.errors()[0]['msg'].lower()})")
+        problems.append(
+            f"{where} = {shown(repr(data))}: expected {_name(annotation)} ({error.errors()[0]['msg'].lower()})"
+        )
         return current
 
 
 def _decode_mapping(annotation: Any, data: Any, current: Mapping, where: str, problems: Problems) -> Any:
     if not isinstance(data, Mapping):
-        problems.append(f"{where} = {data!r}: expected a mapping")
+        problems.append(f"{where} = {shown(repr(data))}: expected a mapping")
         return current
     decoded = dict(current)
     for name, item in data.items():
-        value = _decode(annotation, item, current.get(name), f"{where}.{name}", problems)
+        value = _decode(annotation, item, current.get(name), f"{where}.{shown(name)}", problems)
         if value is not None:
             decoded[name] = value
         elif current:
-            problems.append(f"{where}.{name}: no such entry to change; {nearest(str(name), current)}")
+            problems.append(f"{where}.{shown(name)}: no such entry to change; {nearest(str(name), current)}")
     return decoded
 
 
@@ -89,7 +91,7 @@ def _decode_component(annotation: type, data: Any, current: Any, where: str, pro
         current, data = data, {f.name: getattr(data, f.name) for f in dataclasses.fields(data)}
     data = {"type": data} if isinstance(data, str) else data
     if not isinstance(data, Mapping):
-        problems.append(f"{where} = {data!r}: expected the name or the fields of {_name(annotation)}")
+        problems.append(f"{where} = {shown(repr(data))}: expected the name or the fields of {_name(annotation)}")
         return current
     cls, current = _class(annotation, data, current, where, problems)
     if cls is None:
@@ -99,10 +101,10 @@ def _decode_component(annotation: type, data: Any, current: Any, where: str, pro
     values = {name: getattr(current, name) for name in fields} if current is not None else {}
     for name, item in data.items():
         if name in fields:
-            value = _decode(hints[name], item, values.get(name), f"{where}.{name}", problems)
+            value = _decode(hints[name], item, values.get(name), f"{where}.{shown(name)}", problems)
             values |= {} if value is None else {name: value}
         elif name != "type":
-            problems.append(f"{where}.{name}: no such setting; {nearest(str(name), fields)}")
+            problems.append(f"{where}.{shown(name)}: no such setting; {nearest(str(name), fields)}")
     missing = [name for name, f in fields.items() if name not in values and _is_required(f)]
     problems.extend(f"{where}.{name}: missing; expected {_name(hints[name])}" for name in missing if name not in data)
     try:
@@ -119,7 +121,9 @@ def _class(annotation: type, data: Mapping, current: Any, where: str, problems: 
         return type(current), current
     choices = components(annotation) if _is_protocol(annotation) else {annotation.__name__: annotation}
     if not isinstance(named, str) or named not in choices:
-        problems.append(f"{where} = {named!r}: no such {annotation.__name__}; {nearest(str(named), choices)}")
+        problems.append(
+            f"{where} = {shown(repr(named))}: no such {annotation.__name__}; {nearest(str(named), choices)}"
+        )
         return None, current
     return choices[named], None
 

@@ -14,7 +14,7 @@ from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax import nn
 from sde_jax.codec import decode, encode
-from sde_jax.data import Scaling, Splits
+from sde_jax.data import DataContents, Scaling, Splits
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler
 from sde_jax.guidance import Guide
@@ -31,7 +31,8 @@ from sde_jax.typing import Array, Denoiser, Key, Params
 class Record:
     """What stands beside the checkpoints as JSON: all that is needed to use them without data and config file.
 
-    shape, levels, scaling, classes: of the data, as in `data.Splits`.
+    shape, levels, scaling, classes: of the data, as in `data.Splits`; contents: what tells these data from others,
+    where they were read; accepted: how they were changed while the run went on, a line for each time.
     """
 
     experiment: Experiment
@@ -39,6 +40,8 @@ class Record:
     levels: int | None = None
     scaling: Scaling = field(default_factory=Scaling)
     classes: tuple[str, ...] = ()
+    contents: DataContents | None = None
+    accepted: tuple[str, ...] = ()
 
     def __post_init__(self):
         if not self.shape or min(self.shape) < 1 or not (self.levels is None or 2 <= self.levels <= 2**16):
@@ -133,8 +136,9 @@ class Record:
         return self.experiment.training.mesh.over()
 
     def identity(self) -> dict[str, Any]:
-        """Return what two runs must share for one to continue the other."""
-        data = {name: value for name, value in self.to_json().items() if name != "classes"}
+        """Return what two runs must share for one to continue the other, besides the contents of their data."""
+        left_out = ("classes", "contents", "accepted")
+        data = {name: value for name, value in self.to_json().items() if name not in left_out}
         return {**data, "experiment": self.experiment.identity()}
 
     def to_json(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from sde_jax.errors import InputError
+from sde_jax.placing import ordinary
 
 
 def contents_of(path: str | os.PathLike[str]) -> mmap.mmap:
@@ -13,7 +14,7 @@ def contents_of(path: str | os.PathLike[str]) -> mmap.mmap:
     try:
         if location.is_dir():
             raise InputError(f"{path} is a directory; expected the one file that holds the weights: name that file")
-        with location.open("rb") as file:
+        with ordinary(location).open("rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise InputError(f"{path} is empty; expected a file of weights: copy or download it again")
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

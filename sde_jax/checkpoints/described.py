@@ -14,6 +14,7 @@ from sde_jax.checkpoints.safetensors_file import read_safetensors, write_safeten
 from sde_jax.checkpoints.tree import flatten, require_match
 from sde_jax.codec import decode, encode
 from sde_jax.errors import InputError
+from sde_jax.placing import ordinary
 from sde_jax.typing import Params
 
 VERSION = 1
@@ -69,7 +70,7 @@ class Described:
     def _facts(self, path: Path) -> Mapping[str, Any]:
         again = f"train the {self.name} again"
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = json.loads(ordinary(path).read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(
                 f"{path}: no such file; expected a directory that `sde-jax {self.command} --output` wrote"

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from sde_jax import errors
 from sde_jax.checkpoints.tree import require_plain
 from sde_jax.errors import InputError
 
@@ -66,7 +67,7 @@ def require_keys(keys: list[Any] | tuple[Any, ...]) -> list[Any]:
 
 def shown(value: Any) -> str:
     """Return text for a message: a value's own if it is text, else its type (a nested tuple can be endless)."""
-    return ascii(value)[1:-1][:80] if isinstance(value, str) else f"a {type(value).__name__}"
+    return errors.shown(value, 80) if isinstance(value, str) else f"a {type(value).__name__}"
 
 
 class _Machine:

@@ -7,7 +7,7 @@ from typing import Any
 import ml_collections
 
 from sde_jax.codec import decode
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, shown
 from sde_jax.nn import (
     ELU,
     FIR,
@@ -119,7 +119,7 @@ class Values:
         value = self(name, Any, *default)
         known = {key.lower(): choice for key, choice in choices.items()}.get(str(value).lower())
         if known is None:
-            raise InputError(f"config.{name} = {value!r}: expected one of {', '.join(choices)}")
+            raise InputError(f"config.{name} = {shown(repr(value))}: expected one of {', '.join(choices)}")
         return known
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from sde_jax.checkpoints.files import read_checkpoint
 from sde_jax.checkpoints.score_sde import FlaxLayout, Layout, TorchLayout
 from sde_jax.checkpoints.tree import flatten
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, shown
 
 Named = dict[str, np.ndarray]
 """Arrays by their official names."""
@@ -48,10 +48,10 @@ def read_official(path: Path | str) -> OfficialCheckpoint:
         try:
             checkpoint = _recognised(content, path)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise InputError(f"{path}: not as the official code writes it ({error!r})") from error
+            raise InputError(f"{path}: not as the official code writes it ({shown(repr(error))})") from error
         if checkpoint is not None:
             return checkpoint
-    names = ", ".join(map(str, list(content)[:4])) if isinstance(content, Mapping) else type(content).__name__
+    names = ", ".join(map(shown, list(content)[:4])) if isinstance(content, Mapping) else type(content).__name__
     raise InputError(
         f"{path}: holds {names}: expected an official checkpoint, {{model, ema, optimizer, step}} of PyTorch or "
         "{params_ema, optimizer, step} of JAX"

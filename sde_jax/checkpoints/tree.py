@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, shown
 
 DEPTH = 64
 """Containers lie in one another at most this deep."""
@@ -53,7 +53,7 @@ def require_match(
     missing = [name for name in expected if name not in found]
     unexpected = [name for name in found if name not in expected]
     reshaped = [
-        f"{name} {list(found[name])} there, {list(shape)} expected"
+        f"{shown(name)} {list(found[name])} there, {list(shape)} expected"
         for name, shape in expected.items()
         if name in found and tuple(found[name]) != tuple(shape)
     ]
@@ -86,4 +86,4 @@ def require_plain(tree: Any) -> None:
 
 def _first(names: Sequence[str], limit: int) -> str:
     more = len(names) - limit
-    return "; ".join(names[:limit]) + (f"; and {more} more" if more > 0 else "")
+    return "; ".join(map(shown, names[:limit])) + (f"; and {more} more" if more > 0 else "")

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from absl import app
 
 from sde_jax.cli.flags import parse as parse
-from sde_jax.errors import InputError, RunError
+from sde_jax.errors import InputError, RunError, shown
 
 PATHS = ("workdir", "output", "reference", "write_reference", "cache", "classifier", "input", "mask", "sensors")
 
@@ -33,11 +33,14 @@ def _run(flags: argparse.Namespace) -> NoReturn:
             code = _dispatch(flags)
         sys.exit(code)
     except InputError as error:
-        print("\n".join(f"sde-jax: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        print(_told(error), file=sys.stderr)
         sys.exit(2)
     except RunError as error:
-        print(f"sde-jax: {error}", file=sys.stderr)
+        print(_told(error), file=sys.stderr)
         sys.exit(3)
+    except MemoryError as error:
+        print(f"sde-jax: out of memory ({shown(error)}); ask for less, or for a smaller batch", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("sde-jax: interrupted", file=sys.stderr)
         sys.exit(130)
@@ -45,8 +48,13 @@ def _run(flags: argparse.Namespace) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        print(f"sde-jax: {error}", file=sys.stderr)
+        print(_told(error), file=sys.stderr)
         sys.exit(3)
+
+
+def _told(error: Exception) -> str:
+    """Return the lines of an error for a terminal, which nothing in them can command."""
+    return "\n".join(f"sde-jax: {shown(line, most=10_000)}" for line in str(error).split("\n") if line)
 
 
 def _dispatch(flags: argparse.Namespace) -> int:
@@ -90,8 +98,8 @@ def _train(flags: argparse.Namespace) -> int:
         doctor.dry_run(experiment)
         return 0
     if flags.command == "train":
-        return train.run(experiment, flags.workdir)
-    return everything.run(experiment, flags.workdir, flags.num_samples)
+        return train.run(experiment, flags.workdir, flags.accept_changed_data)
+    return everything.run(experiment, flags.workdir, flags.num_samples, flags.accept_changed_data)
 
 
 def _facts(flags: argparse.Namespace) -> dict[str, Any]:

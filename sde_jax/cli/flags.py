@@ -80,6 +80,8 @@ def _train(parser: argparse.ArgumentParser) -> None:
     change = "a config file (Python); --config.a.b=value changes a setting, --config.sde=VE a whole component"
     parser.add_argument("--config", required=True, help=change)
     workdir_flag(parser)
+    accepted = "go on with a run although its data are not those it began with, and record that"
+    parser.add_argument("--accept_changed_data", action="store_true", help=accepted)
     process_flags(parser)
     parser.add_argument(
         "--dry_run", action="store_true", help="show config, parameters, mesh and what a step costs; train nothing"

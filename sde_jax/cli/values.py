@@ -5,11 +5,15 @@ import math
 import re
 from pathlib import Path
 
+from sde_jax.errors import shown
+
 
 def path(text: str) -> Path:
-    """Return a path, which may not be nothing."""
+    """Return a path, which may not be nothing, nor bytes that are not UTF-8: no record of a run can hold these."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, got nothing")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise argparse.ArgumentTypeError(f"{shown(text)}: a path that is not UTF-8; rename it")
     return Path(text)
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from sde_jax.commands.workdir import Workdir, abstract_state
 from sde_jax.errors import InputError
 from sde_jax.model import Record
-from sde_jax.training import Checkpoints, PowerAverages
+from sde_jax.training import PowerAverages
 from sde_jax.training.averages import Profile, combined, fit, power_averages
 from sde_jax.typing import Params
 
@@ -22,7 +22,7 @@ def run(directory: Path, deviation: float, output: Path, step: int | None = None
     The new run is the one in `directory` as it was at that step, the newest kept one if None, as if this had been its
     one average; it can be sampled from, scored, published and trained on. The checkpoints are read one after the other.
     Raises `InputError` where the run keeps no power function averages, where those kept do not give this one
-    (`averages.fit`), and where `output` holds a run already.
+    (`averages.fit`), and where `output` holds anything already.
     """
     workdir, target = Workdir(directory), Workdir(output)
     target.require_new("--output")
@@ -43,9 +43,10 @@ def run(directory: Path, deviation: float, output: Path, step: int | None = None
                 yield from power_averages(average, checkpoints.restore(like, n).averages).values()
 
         tree = combined(found.coefficients[: len(early) * len(deviations)], trees())
+        workdir.require_own(checkpoints, step)
         state = replace(checkpoints.restore(like, step), averages=(jax.tree.map(jnp.asarray, tree),))
         kept = {**checkpoints.record(step), "run": made.to_json()}
-    with target.open_for(made), Checkpoints(target.checkpoints, made.experiment.training.keep) as written:
+    with target.made(made) as written:
         written.save(state, kept)
     facts = {"workdir": str(directory), "output": str(output), "deviation": deviation, "step": step}
     return {**facts, "checkpoints": len(early), "residual": found.residual}

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from sde_jax.codec import encode
 from sde_jax.commands import progress
+from sde_jax.commands.differences import at, differing
 from sde_jax.commands.outcome import Outcome
 from sde_jax.commands.report import results, summary
-from sde_jax.commands.workdir import Workdir, at, differing
+from sde_jax.commands.side_files import damage_told
+from sde_jax.commands.workdir import Workdir
 from sde_jax.errors import InputError
 from sde_jax.report import Comparison, Run, render_comparison
 
@@ -24,19 +26,23 @@ def run(directories: Sequence[Path], output: Path) -> Path:
     Raises `InputError`, a line for each problem, where there are fewer than two, one is no run, or is given twice.
     """
     outcomes = _outcomes(directories)
+    with damage_told(output):
+        page = render_comparison(_comparison(directories, outcomes))
+    return Workdir(output.absolute().parent).write(output.name, lambda file: file.write_text(page, encoding="utf-8"))
+
+
+def _comparison(directories: Sequence[Path], outcomes: Sequence[Outcome]) -> Comparison:
     records = [outcome.record for outcome in outcomes]
     names = _names(directories)
     data = [encode(record.experiment.data) for record in records]
     same = all(_same_data(outcomes[0], other) for other in outcomes[1:])
-    comparison = Comparison(
+    return Comparison(
         title=" and ".join(names) if len(names) < 3 else f"{len(names)} runs",
         runs=[_run(name, outcome) for name, outcome in zip(names, outcomes, strict=True)],
         remarks=[] if same else [_other_data(names, data)],
-        settings=_settings([record.to_json() for record in records]),
+        settings=_settings([replace(record, contents=None).to_json() for record in records]),
         same_data=same,
     )
-    page = render_comparison(comparison)
-    return Workdir(output.absolute().parent).write(output.name, lambda file: file.write_text(page, encoding="utf-8"))
 
 
 def _outcomes(directories: Sequence[Path]) -> list[Outcome]:

@@ -61,7 +61,7 @@ def headers(folder: Path) -> Iterator[tuple[Path, str]]:
     if not folder.is_dir():
         raise InputError(f"--path={folder}: no such folder; expected the configs of a checkout")
     found = False
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(path for path in folder.rglob("*.py") if path.is_file()):
         try:
             tree = ast.parse(path.read_text())
         except (SyntaxError, ValueError):

@@ -34,7 +34,7 @@ from sde_jax.objective import EDMWeighting, LogNormal
 from sde_jax.prediction import EDM
 from sde_jax.sampling import EDMHeun, ProbabilityFlow, grids
 from sde_jax.sde import EDMPath
-from sde_jax.training import Checkpoints, ExponentialAverage, TrainState
+from sde_jax.training import ExponentialAverage, TrainState
 
 LEVELS = 256
 
@@ -60,8 +60,8 @@ def run(
     where the file has them, and under an official configuration its rate is warmed up from 0 and the average goes on
     by the rule of the code that wrote the file. `checkpoint` is a published model's directory; a state dict of EDM,
     which says itself what network it is of; or a checkpoint of the official code, whose network `config` describes.
-    Nothing is written unless all of the weights fit. Raises `InputError` where they do not, and where the directory
-    holds a run already.
+    Nothing is written unless all of the weights fit, and all of it or nothing. Raises `InputError` where they do not,
+    and where the directory holds anything already.
     """
     workdir = Workdir(directory)
     workdir.require_new("--workdir")
@@ -69,7 +69,7 @@ def run(
     experiment, weights = found.record.experiment, found.weights
     _require_fit(found, checkpoint)
     state = train_state(weights, experiment)
-    with workdir.open_for(found.record), Checkpoints(workdir.checkpoints, experiment.training.keep) as checkpoints:
+    with workdir.made(found.record) as checkpoints:
         position = weights.step * experiment.training.batch_size
         checkpoints.save(state, {"run": found.record.to_json(), "data_position": position})
     return {
@@ -119,7 +119,8 @@ def _found(checkpoint: Path, config: str | None, overrides: Mapping[str, str], s
     if checkpoint.is_dir():
         _require_none(checkpoint, "a published model, whose config.json says its network and shape", config, shape)
         model = publishing.load(checkpoint)
-        record = replace(model.record, experiment=_changed(model.record.experiment, overrides))
+        experiment = _changed(model.record.experiment, overrides)
+        record = replace(model.record, experiment=experiment, contents=None, accepted=())
         return Found(record, Weights(model.params, model.params, step=model.step))
     if config is not None:
         found, experiment = read_official(checkpoint), resolve(config, overrides)

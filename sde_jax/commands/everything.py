@@ -5,7 +5,7 @@ from typing import Any
 
 from sde_jax import processes
 from sde_jax.codec import encode
-from sde_jax.commands import baseline, likelihood, report, sample, train
+from sde_jax.commands import baseline, likelihood, report, sample, side_files, train
 from sde_jax.commands.settings import lawless
 from sde_jax.commands.workdir import Workdir
 from sde_jax.errors import InputError
@@ -13,14 +13,14 @@ from sde_jax.experiment import Experiment
 from sde_jax.training import Checkpoints
 
 
-def run(experiment: Experiment, directory: Path, samples: int) -> int:
+def run(experiment: Experiment, directory: Path, samples: int, accept_changed_data: bool = False) -> int:
     """Do all of it in a run's directory, write `results.json` and print a table; return the exit code.
 
     Raises `InputError`, before training, where the experiment has components that the other commands cannot read back.
     """
     Experiment.from_json(experiment.to_json())
     _require_law(experiment)
-    code = train.run(experiment, directory)
+    code = train.run(experiment, directory, accept_changed_data)
     if code:
         return code
     workdir = Workdir(directory)
@@ -65,8 +65,8 @@ def _require_law(experiment: Experiment) -> None:
 
 def _done(workdir: Workdir, name: str, ending: str, **asked: Any) -> bool:
     """Return whether the files of this name are there and were made as asked."""
-    facts = workdir.read_json(f"{name}.json")
-    made = facts is not None and all(facts.get(setting) == value for setting, value in asked.items())
+    facts = side_files.facts(workdir.path / f"{name}.json")
+    made = bool(facts) and all(facts.get(setting) == value for setting, value in asked.items())
     return made and (workdir.path / f"{name}{ending}").exists()
 
 

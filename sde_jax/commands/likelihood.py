@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from sde_jax import processes
 from sde_jax.codec import encode
+from sde_jax.commands.held_out import held_out
 from sde_jax.commands.sample import save_arrays
 from sde_jax.commands.workdir import Workdir, failures_reported, load
 from sde_jax.data import Source, passing
@@ -51,14 +52,15 @@ def run(
     `RunError` where the solver does not reach its tolerance.
     """
     workdir = Workdir(directory)
-    record = workdir.read_record()
-    settings = record.experiment.likelihood
+    settings = (record := workdir.read_record()).experiment.likelihood
     if settings.elbo_strata:
         record.experiment.objective.require_score(f"config.likelihood.elbo_strata = {settings.elbo_strata}")
     if limit is not None and limit < 1:
         raise InputError(f"--num_examples={limit}: expected 1 or more")
+    name = f"likelihood.{average}" if average else "likelihood"
+    workdir.require_places(f"{name}.npz", f"{name}.json")
     model = load(workdir, average)
-    source = record.experiment.data.open().held_out
+    source, doubts = held_out(record)
     total = len(source) if limit is None else min(limit, len(source))
     if not total:
         raise InputError(f"{directory}: its data hold nothing out to score; see config.data")
@@ -78,8 +80,9 @@ def run(
         **({"average": average} if average else {}),
         "seed": seed,
         "seconds": seconds,
+        **({"warnings": doubts} if doubts else {}),
     }
-    _write(workdir, f"likelihood.{average}" if average else "likelihood", _arrays(fine, *levels), facts)
+    _write(workdir, name, _arrays(fine, *levels), facts)
     return facts
 
 

@@ -13,6 +13,7 @@ from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
 from sde_jax.nn import NCSN, NCSNpp, NCSNv2
 from sde_jax.objective import HalfSum, Likelihood, Mean, Simple
+from sde_jax.placing import ordinary
 from sde_jax.sampling import Ancestral, ReverseDiffusion
 from sde_jax.sde import DDPM, SMLD, VE
 from sde_jax.training import Adam, ExponentialAverage
@@ -21,7 +22,7 @@ from sde_jax.training import Adam, ExponentialAverage
 def official_values(path: Path) -> Mapping[str, Any]:
     """Return the values of an official configuration in a JSON file; raises `InputError` where it holds none."""
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(ordinary(path).read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
     if not isinstance(values, Mapping):

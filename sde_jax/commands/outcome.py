@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
-from PIL import Image
 
+from sde_jax.commands import side_files
 from sde_jax.commands.evaluate import results
 from sde_jax.commands.pictures import as_bytes, pixels
 from sde_jax.commands.workdir import Workdir
@@ -22,6 +21,21 @@ SHOWN = 100
 """Images in a grid, at most."""
 POINTS = 2000
 """Held-out examples beside samples that are no images, at most."""
+
+LIKELIHOOD = ("bits_per_dim", "log_snr", "noise_level_loss")
+"""Arrays of `likelihood.npz`."""
+NUMBERS = (
+    "bits_per_dim",
+    "bits_per_dim_standard_error",
+    "elbo_bits_per_dim",
+    "elbo_bits_per_dim_standard_error",
+    "function_evaluations",
+    "samples_per_second",
+    "baseline_bits_per_dim",
+    "checkpoint_step",
+    "passes",
+)
+"""What is a number in `likelihood.json`, `samples_*.json` and `baseline.json`, where it is there."""
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -68,7 +82,7 @@ class Outcome:
     @cached_property
     def scores(self) -> dict[str, Any]:
         """What `likelihood.json` says."""
-        return self.workdir.read_json("likelihood.json") or {}
+        return side_files.facts(self.workdir.path / "likelihood.json", NUMBERS)
 
     @property
     def bits(self) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -147,7 +161,7 @@ class Outcome:
         found = [
             path for kind in ("restored", "calibration") for path in sorted(self.workdir.path.glob(f"{kind}_*.png"))
         ]
-        return {path.stem.replace("_", ", "): pixels(Image.open(path)) for path in found}
+        return {path.stem.replace("_", ", "): pixels(side_files.picture(path)) for path in found}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -170,14 +184,8 @@ class Outcome:
         return np.asarray(next(iter(in_order(source, POINTS)))["data"]) if len(source) else None
 
     def _arrays(self, name: str) -> Arrays:
-        path: Path = self.workdir.path / name
-        try:
-            if not path.exists():
-                return {}
-            with path.open("rb") as file, np.load(file) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, BadZipFile) as error:
-            raise InputError(f"{path}: damaged ({error}); remove it") from error
+        needed = {"likelihood": LIKELIHOOD, "samples": ("samples",)}.get(Path(name).stem.partition("_")[0], ())
+        return side_files.arrays(self.workdir.path / name, needed)
 
 
 def _drawn_by(file: results.File) -> list[str]:

@@ -6,6 +6,7 @@ from jax.sharding import Mesh
 from PIL import Image
 
 from sde_jax import nn, processes
+from sde_jax.commands import side_files
 from sde_jax.commands.pictures import picture, pixels
 from sde_jax.commands.workdir import Workdir, failures_reported
 from sde_jax.errors import RunError
@@ -68,5 +69,6 @@ class Previews:
 
 def last_previews(workdir: Workdir, count: int) -> dict[int, np.ndarray]:
     """Return the last few previews of a run by step, as uint8 [height, width, channels]."""
-    found = {int(path.stem.removeprefix("step_")): path for path in (workdir.path / FOLDER).glob("step_*.png")}
-    return {step: pixels(Image.open(found[step])) for step in sorted(found)[-count:]}
+    paths = [path for path in (workdir.path / FOLDER).glob("step_*.png") if path.stem[5:].isdecimal()]
+    found = {int(path.stem[5:]): path for path in paths}
+    return {step: pixels(side_files.picture(found[step])) for step in sorted(found)[-count:]}

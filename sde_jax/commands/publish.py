@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from sde_jax import publishing
+from sde_jax.commands.outcome import NUMBERS
 from sde_jax.commands.report import results, summary
+from sde_jax.commands.side_files import damage_told, facts
 from sde_jax.commands.workdir import Workdir, load
+from sde_jax.publishing.placed import require_directory
 
 LEFT_OUT = ("train_steps", "train_seconds", "samples_per_second")
 """What the card says already, and what says as much of the machine as of the model."""
@@ -21,8 +24,11 @@ def run(directory: Path, output: Path, license: str, repository: str | None = No
     workdir = Workdir(directory)
     title = directory.absolute().name
     card = publishing.Card(license=license, title=title, repository=repository or "")  # a wrong one stops all
+    require_directory(output, publishing.FILES)
     model = load(workdir)
-    publishing.save(output, model, replace(card, numbers=summary(measured(workdir, model.step))))
+    with damage_told(directory):
+        numbers = summary(measured(workdir, model.step))
+    publishing.save(output, model, replace(card, numbers=numbers))
     return publishing.push(output, repository) if repository else None
 
 
@@ -37,9 +43,9 @@ def measured(workdir: Workdir, step: int) -> dict[str, Any]:
     }
     if _step(workdir, "likelihood.json") == step:
         return numbers
-    scores = workdir.read_json("likelihood.json") or {}
+    scores = facts(workdir.path / "likelihood.json", NUMBERS)
     return {name: value for name, value in numbers.items() if name not in {*scores, "likelihood_function_evaluations"}}
 
 
 def _step(workdir: Workdir, name: str) -> int | None:
-    return (workdir.read_json(name) or {}).get("checkpoint_step")
+    return facts(workdir.path / name, NUMBERS).get("checkpoint_step")

@@ -10,9 +10,10 @@ from typing import Any
 import jax
 
 from sde_jax.commands import progress
-from sde_jax.commands.outcome import Outcome
+from sde_jax.commands.outcome import NUMBERS, Outcome
 from sde_jax.commands.pictures import as_bytes
 from sde_jax.commands.preview import last_previews
+from sde_jax.commands.side_files import damage_told, facts
 from sde_jax.commands.workdir import Workdir
 from sde_jax.report import Report, evaluation_summary, render
 from sde_jax.training import read_account, read_books
@@ -45,7 +46,8 @@ PRIVATE = ("function_evaluations", "num_examples", "seed", "seconds", "settings"
 def run(directory: Path, output: Path | None = None) -> Path:
     """Write `report.html` of a run's directory (or `output`) from what the other commands left; return its path."""
     outcome = Outcome(Workdir(directory))
-    page = render(contents(outcome))
+    with damage_told(directory):
+        page = render(contents(outcome))
     target = output or directory / "report.html"
     return outcome.workdir.write(str(target.absolute()), lambda file: file.write_text(page, encoding="utf-8"))
 
@@ -88,14 +90,18 @@ def results(workdir: Workdir) -> dict[str, Any]:
     `samplers` has those of every sampler by its name; the first that the config names stands for all at the top.
     """
     names = workdir.read_record().experiment.samplers
-    facts = {name: workdir.read_json(f"samples_{name}.json") for name in names}
-    samplers = {name: {key: made[key] for key in SAMPLER_SUMMARY} for name, made in facts.items() if made}
-    scores, baseline = workdir.read_json("likelihood.json") or {}, workdir.read_json("baseline.json") or {}
+    made = {name: facts(workdir.path / f"samples_{name}.json", NUMBERS) for name in names}
+    samplers = {name: {key: of[key] for key in SAMPLER_SUMMARY if key in of} for name, of in made.items() if of}
+    scores, baseline = (facts(workdir.path / f"{name}.json", NUMBERS) for name in ("likelihood", "baseline"))
     rows, account = read_books(workdir.path), read_account(workdir.path)
     seconds = account.wall - account.seconds["start"] - account.lost
     return {
         **{k: v for k, v in scores.items() if k not in PRIVATE},
-        **({"likelihood_function_evaluations": scores["function_evaluations"]} if scores else {}),
+        **(
+            {"likelihood_function_evaluations": scores["function_evaluations"]}
+            if "function_evaluations" in scores
+            else {}
+        ),
         **baseline,
         **({"train_steps": int(rows[-1]["step"]), "train_seconds": seconds} if rows else {}),
         **next(iter(samplers.values()), {}),

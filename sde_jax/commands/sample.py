@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from sde_jax import processes
 from sde_jax.codec import encode
+from sde_jax.commands.capacity import require_samples
 from sde_jax.commands.guiding import Guiding
 from sde_jax.commands.pictures import picture
 from sde_jax.commands.settings import lawless
@@ -52,6 +53,7 @@ def run(
     workdir, asked = Workdir(directory), guiding or Guiding()
     check(workdir, name, count, batch_size)
     asked.check(workdir.read_record())
+    target = require_files(workdir, base(directory, _stem(name, average, guiding), output))
     model = load(workdir, average)
     guide, told, classes = asked.guide(workdir, model)
     labels_of = partial(asked.labels_at, classes=classes)
@@ -68,8 +70,7 @@ def run(
         "function_evaluations": float(samples.evaluations.mean()),
         "samples_per_second": per_second,
     }
-    stem = ".".join(filter(None, (name, average, "guided" if guiding else None)))
-    _write(workdir, base(directory, f"samples_{stem}", output), model, samples, facts, labels_of(np.arange(count)))
+    _write(workdir, target, model, samples, facts, labels_of(np.arange(count)))
     return facts
 
 
@@ -119,16 +120,27 @@ def base(directory: Path, name: str, output: Path | None) -> Path:
     return output.with_suffix("") if output.suffix in ENDINGS else output
 
 
+def _stem(name: str, average: str | None, guiding: Guiding | None) -> str:
+    return "samples_" + ".".join(filter(None, (name, average, "guided" if guiding else None)))
+
+
+def require_files(workdir: Workdir, target: Path) -> Path:
+    """Return files to write, without their ending; raise `InputError`, before the work, where they cannot be."""
+    workdir.require_places(*(f"{target.absolute()}{ending}" for ending in ENDINGS))
+    return target
+
+
 def check(workdir: Workdir, name: str, count: int, batch_size: int) -> None:
     """Raise `InputError` unless the run has a sampler of this name and there is something to draw."""
-    experiment = workdir.read_record().experiment
-    samplers = experiment.samplers
+    record = workdir.read_record()
+    samplers = record.experiment.samplers
     problems = [] if name in samplers else [f"--sampler={name}: this run has {', '.join(samplers)}"]
-    problems += [] if problems else lawless(experiment, name)
+    problems += [] if problems else lawless(record.experiment, name)
     for flag, value in (("num_samples", count), ("batch_size", batch_size)):
         problems += [] if value >= 1 else [f"--{flag}={value}: expected 1 or more"]
     if problems:
         raise InputError("\n".join(problems))
+    require_samples(count, record.size)
 
 
 def drawer(model: Model, name: str):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from sde_jax.codec import decode
+from sde_jax.commands.capacity import excessive
 from sde_jax.commands.official_experiment import official_experiment, official_values
 from sde_jax.data import Splits
 from sde_jax.errors import InputError
@@ -34,9 +35,13 @@ def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
     value, found = decode(Experiment, from_file(Path(config)), where="config")
     experiment, problems = (value or Experiment()).override(overrides)
     if not found + problems:  # a file's components may be of any type until then, and no device is asked for
-        problems = [*_unshared(experiment), *unusable(experiment), *unmatched(experiment)]
         preview = experiment.training.preview
-        problems += lawless(experiment, preview.sampler) if preview.every else []
+        problems = [*excessive(experiment)] or [
+            *_unshared(experiment),
+            *unusable(experiment),
+            *unmatched(experiment),
+            *lawless(experiment, *([preview.sampler] if preview.every else [])),
+        ]
     if found or problems:
         raise InputError("\n".join([*found, *problems]))
     return experiment

@@ -12,11 +12,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from sde_jax import nn, processes
+from sde_jax.commands.capacity import require_memory
 from sde_jax.commands.journal import Journal
 from sde_jax.commands.preview import Previews
 from sde_jax.commands.utilization import utilization
 from sde_jax.commands.workdir import Workdir, abstract_state
-from sde_jax.data import Splits, batches, checked, examples_of, require_labels
+from sde_jax.data import DataContents, Splits, batches, checked, examples_of, require_labels
 from sde_jax.errors import InputError, RunError
 from sde_jax.experiment import Experiment
 from sde_jax.model import Record
@@ -37,6 +38,7 @@ from sde_jax.training import (
     TrainState,
     TrainStep,
     make_step,
+    require_name,
     sharded,
     train,
 )
@@ -45,27 +47,27 @@ ANOMALIES = "anomalies.jsonl"
 """The file of a run's directory with a line for every step that was left out."""
 
 
-def run(experiment: Experiment, directory: Path) -> int:
+def run(experiment: Experiment, directory: Path, accept_changed_data: bool = False) -> int:
     """Train to `training.steps` in a run's directory; return the process's exit code.
 
-    0 when done, `processes.INTERRUPTED` when a signal stopped it after saving: the same command then continues.
+    0 when done, `processes.INTERRUPTED` when a signal stopped it after saving: the same command then continues. Raises
+    `InputError` where the run's data are not those that it began with, unless told to accept that.
     """
     clock = Clock()
     experiment.training.tracker.require()
+    require_name(directory)
     splits = experiment.data.open()
-    record = Record.of(experiment, splits)
+    record = replace(Record.of(experiment, splits), contents=DataContents.of(splits))
     require_facts(record, splits)
     nn.abstract(experiment.network, record.shape)  # a network that does not fit the data is refused before all else
     workdir, mesh = Workdir(directory), record.mesh()
+    require_memory(record, mesh)
     saved = max(Shelf(workdir.checkpoints).steps, default=0)
-    examples = {"training examples": str(len(splits.train))}
-    processes.require_same(processes.fingerprint(record.to_json(), saved) | examples)
+    examples = {"training examples": str(len(splits.train)), "training examples, what they are": str(record.contents)}
+    processes.require_same(processes.fingerprint(replace(record, contents=None).to_json(), saved) | examples)
     with (
-        workdir.open_for(record),
         Interruption() as interruption,
-        Checkpoints(
-            workdir.checkpoints, experiment.training.keep, keep_every=experiment.training.keep_every
-        ) as checkpoints,
+        workdir.open_for(record, accept_changed_data) as (record, checkpoints),
     ):
         apply, state = starting_point(record, checkpoints, mesh)
         first = int(state.step)
@@ -74,7 +76,8 @@ def run(experiment: Experiment, directory: Path) -> int:
             return 0
         if first:
             print(f"{directory}: continuing from step {first}")
-        trainer = Trainer(record, splits, apply, mesh, workdir, checkpoints, interruption, clock)
+        identity = workdir.identity
+        trainer = Trainer(record, splits, apply, mesh, workdir, checkpoints, interruption, clock, identity)
         state = trainer.train(state)
     if int(state.step) < experiment.training.steps:
         who = interruption.signal.name if interruption.signal else "another process was told to stop"
@@ -142,6 +145,7 @@ class Trainer:
     checkpoints: Checkpoints
     interruption: Interruption
     clock: Clock
+    identity: tuple[int, int] | None
 
     def train(self, state: TrainState) -> TrainState:
         """Train from a state on; from an earlier one again, with other data, where the experiment says so."""
@@ -198,11 +202,13 @@ class Trainer:
 
     def _events(self, journal: Journal, watch: processes.Watch) -> Events:
         def log(state: TrainState, rows: list[Row]) -> None:
+            self.workdir.require_still(self.identity)
             with watch.paused():
                 journal.log(state, rows)
             self.checkpoints.check()
 
         def save(state: TrainState) -> None:
+            self.workdir.require_still(self.identity)
             position = int(state.position) * self.record.experiment.training.batch_size
             with watch.paused(), self.clock("checkpoint"):
                 self.checkpoints.save(state, {"run": self.record.to_json(), "data_position": position})

@@ -16,7 +16,7 @@ from sde_jax.data import fingerprint
 from sde_jax.experiment import Experiment
 from sde_jax.model import Record
 from sde_jax.processes import deferred
-from sde_jax.publishing.placed import placed, require_free
+from sde_jax.publishing.placed import placed, require_directory
 from sde_jax.training.classification import Training, counts
 
 
@@ -32,7 +32,7 @@ def run(experiment: Experiment, output: Path, steps: int, width: int, seed: int)
 
     Returns its facts. Raises `InputError` where `output` holds other things, or examples have no labels.
     """
-    require_free(output.expanduser().absolute(), KIND.files)
+    require_directory(output, KIND.files)
     splits = experiment.data.open()
     found = counts(splits.train)
     encoding = Record.of(experiment, splits).encoding

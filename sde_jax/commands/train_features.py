@@ -15,7 +15,7 @@ from sde_jax.data import Dataset, fingerprint
 from sde_jax.features import classification
 from sde_jax.features.trained import FILES, NOTE, Classification, save
 from sde_jax.processes import deferred
-from sde_jax.publishing.placed import placed, require_free
+from sde_jax.publishing.placed import placed, require_directory
 
 
 def dataset(config: str | None, overrides: Mapping[str, Any], workdir: Path | None) -> Dataset:
@@ -30,7 +30,7 @@ def run(data: Dataset, output: Path, steps: int, features: int, seed: int) -> di
 
     Raises `InputError` where `output` holds other things, or examples have no labels.
     """
-    require_free(output.expanduser().absolute(), FILES)
+    require_directory(output, FILES)
     splits = data.open()
     counts = classification.counts(splits.train)
     names = splits.classes

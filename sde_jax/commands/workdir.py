@@ -2,11 +2,10 @@
 
 import fcntl
 import json
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,14 @@ import jax
 from jax.sharding import Mesh
 
 from sde_jax import nn, processes
-from sde_jax.errors import InputError, RunError
+from sde_jax.commands.continuing import continued, require_same
+from sde_jax.errors import InputError, RunError, shown
 from sde_jax.model import Model, Record
-from sde_jax.training import Checkpoints, TrainState, replicated, sharded
+from sde_jax.placing import ordinary, placed, placed_file, require_directory, require_place
+from sde_jax.training import Checkpoints, Shelf, TrainState, replicated, require_name, sharded
+
+FREE = (".lock",)
+"""What the directory of a new run may hold."""
 
 
 @dataclass(frozen=True)
@@ -36,34 +40,72 @@ class Workdir:
             raise InputError(f"{self.path}: no checkpoint there yet; train first")
         return Checkpoints(self.checkpoints, read_only=True)
 
+    def require_own(self, checkpoints: Checkpoints, step: int | None = None) -> None:
+        """Raise `InputError` where a checkpoint, the newest or that of `step`, is of another run than `config.json`."""
+        if "run" in (saved := checkpoints.record(step)):
+            record = self.read_record()
+            require_same(self.checkpoints, Record.from_json(saved["run"], record), record)
+
     def require_new(self, flag: str) -> None:
-        """Raise `InputError` where the directory, given by `flag`, holds a run."""
+        """Raise `InputError` where the directory, given by `flag`, holds a run, or cannot hold one."""
+        require_name(self.path)
         if (self.path / "config.json").exists():
-            raise InputError(f"{self.path}: holds a run already; choose another {flag}")
+            raise InputError(f"{shown(self.path)}: holds a run already; choose another {flag}")
+        require_directory(self.path.resolve(), FREE)
 
     @contextmanager
-    def open_for(self, record: Record) -> Iterator[None]:
-        """Hold the directory, with its record, for one job to train in: a new one, or one of the same training.
+    def made(self, record: Record) -> Iterator[Checkpoints]:
+        """Yield the checkpoints of a new run, which is there, as a whole, once the block has ended.
 
-        The first process of the job holds it; the others wait until it does. Raises `InputError` where the directory
-        cannot be written, holds another run (which is left as it is), or is held already. A process that ends, however
-        it ends, holds it no more.
+        Raises `InputError` where the directory is neither new nor empty, or cannot be written.
         """
+        with placed(self.path.resolve(), FREE) as place, Workdir(place).open_for(record) as (_, checkpoints):
+            yield checkpoints
+
+    @contextmanager
+    def open_for(self, record: Record, accept: bool = False) -> Iterator[tuple[Record, Checkpoints]]:
+        """Hold the directory for one job to train in, new or of the same training; yield its record and checkpoints.
+
+        The first process of the job holds it; the others wait until it does. The record is the one to go on with, as
+        `continued` returns it, which raises `InputError` for another run by the `config.json` there or by the newest
+        checkpoint. Raises it too where the directory cannot be written, or is held already. It is left as it is then.
+        A process that ends, however it ends, holds it no more.
+        """
+        require_name(self.path)
+        resumed = processes.first_says(self._resumed(record, accept) if processes.is_first() else None)
+        record = record if resumed is None else Record.from_json(resumed, record)
+        with self._held():
+            settings = record.experiment.training
+            with Checkpoints(self.checkpoints, settings.keep, keep_every=settings.keep_every) as checkpoints:
+                record = self._of_checkpoint(record, checkpoints, accept, alone=resumed is None)
+                self.write_json("config.json", record.to_json())
+                yield record, checkpoints
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
         if not processes.is_first():
             processes.meet()
             yield
             return
-        existing = self.read_record(record) if (self.path / "config.json").exists() else None
-        other = differences(existing.identity(), record.identity()) if existing is not None else []
-        if other:
-            raise InputError(
-                f"{self.path}: holds a run of another config ({', '.join(other[:4])}{' ...' if other[4:] else ''}); "
-                "choose another --workdir, or remove this one"
-            )
         with self._lock():
-            self.write_json("config.json", record.to_json())
             processes.meet()
             yield
+
+    def _resumed(self, record: Record, accept: bool) -> dict[str, Any] | None:
+        """Return the record with which the run of the `config.json` there goes on, as JSON; None without one."""
+        if not (self.path / "config.json").exists():
+            return None
+        step = max(Shelf(self.checkpoints).steps, default=0)
+        return continued(self.path, self.read_record(record), record, step, accept).to_json()
+
+    def _of_checkpoint(self, record: Record, checkpoints: Checkpoints, accept: bool, alone: bool) -> Record:
+        """Return the record with which the newest checkpoint goes on: `alone`, its own word on the data counts."""
+        step = checkpoints.latest
+        if step is None or "run" not in (saved := checkpoints.record()):
+            return record
+        there = Record.from_json(saved["run"], record)
+        there = there if alone else replace(there, contents=record.contents, accepted=record.accepted)
+        return continued(self.checkpoints / str(step), there, record, step, accept)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -85,21 +127,37 @@ class Workdir:
 
     def read_record(self, like: Record | None = None) -> Record:
         """Return the run's record, as `Record.from_json`; raises `InputError` where there is none or it is damaged."""
+        path = self.path / "config.json"
         try:
-            data = json.loads((self.path / "config.json").read_text())
+            data = json.loads(ordinary(path).read_text())
         except FileNotFoundError:
             raise InputError(f"{self.path}: no run there (no config.json); train first, or check --workdir") from None
+        except InputError:
+            raise
         except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{self.path / 'config.json'}: cannot be read ({error})") from error
+            raise InputError(f"{path}: cannot be read ({shown(error)})") from error
         if isinstance(data, dict) and "format_version" in data:
             advice = f"make one of it: sde-jax convert --checkpoint {self.path} --workdir ..."
             raise InputError(f"{self.path}: a published model, no run; {advice}")
         try:
             return Record.from_json(data, like)
         except InputError as error:
-            raise InputError(
-                "\n".join(f"{self.path / 'config.json'}: {line}" for line in str(error).splitlines())
-            ) from None
+            raise InputError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
+
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """What the file system knows the directory by, wherever it is moved; None where there is none."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def require_still(self, identity: tuple[int, int] | None) -> None:
+        """Raise `RunError` where the directory is not the one of this identity any more, before it is made anew."""
+        if processes.is_first() and self.identity != identity:
+            what = "was removed" if self.identity is None else "is another directory now"
+            raise RunError(f"{self.path}: the run's directory {what}, or was moved; train where its checkpoints are")
 
     def write_json(self, name: str, data: Any) -> Path:
         """Write a JSON file as a whole or not at all, and return its path."""
@@ -113,25 +171,29 @@ class Workdir:
         target = self.path / name
         if not processes.is_first():
             return target
-        partial = target.with_name(f".{os.getpid()}.{target.name}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            write(partial)
-            partial.replace(target)
+            with placed_file(target) as passing:
+                write(passing)
         except OSError as error:
             raise InputError(f"{target}: cannot be written ({error.strerror}); choose another place") from error
-        finally:
-            with suppress(OSError):
-                partial.unlink()
         return target
+
+    def require_places(self, *names: str) -> None:
+        """Raise `InputError`, before the work whose outcome they are to hold, unless `write` could make these files."""
+        if processes.is_first():
+            for name in names:
+                require_place(self.path / name)
 
     def read_json(self, name: str) -> Any:
         """Return the data of a JSON file, None where there is none; raises `InputError` where it is damaged."""
         path = self.path / name
         try:
-            return json.loads(path.read_text()) if path.exists() else None
-        except ValueError as error:
-            raise InputError(f"{path}: damaged ({error}); remove it") from error
+            return json.loads(ordinary(path).read_text()) if path.exists() else None
+        except InputError:
+            raise
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{path}: damaged ({shown(error)}); remove it") from error
 
 
 def load(workdir: Workdir, name: str | None = None, step: int | None = None, record: Record | None = None) -> Model:
@@ -148,6 +210,7 @@ def load(workdir: Workdir, name: str | None = None, step: int | None = None, rec
     like = abstract_state(record, mesh)
     with workdir.saved() as checkpoints:
         state = checkpoints.restore(like, step)
+        workdir.require_own(checkpoints, step)
     params = average.params(state.averages) if name is None else average.named(state.averages)[name]
     # The whole state may be more than a device holds: it was restored in shares.
     params = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(params)
@@ -182,24 +245,3 @@ def failures_reported() -> Iterator[None]:
         if said is None:
             raise
         raise RunError(said.group().strip()) from None
-
-
-def differences(there: Any, here: Any) -> list[str]:
-    """Return the paths at which two JSON values differ, with both values."""
-    paths = differing(there, here)
-    return [f"{'.'.join(path)} = {at(there, path)!r} there, {at(here, path)!r} here" for path in paths]
-
-
-def differing(there: Any, here: Any) -> list[tuple[str, ...]]:
-    """Return the paths at which two JSON values differ, as the names of objects within objects."""
-    if isinstance(there, dict) and isinstance(here, dict):
-        names = sorted(there.keys() | here.keys())
-        return [(name, *path) for name in names for path in differing(there.get(name), here.get(name))]
-    return [] if there == here else [()]
-
-
-def at(data: Any, path: Sequence[str]) -> Any:
-    """Return what a JSON value holds at a path of names, None where there is nothing."""
-    for name in path:
-        data = data.get(name) if isinstance(data, dict) else None
-    return data

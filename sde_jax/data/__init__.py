@@ -1,6 +1,9 @@
 """Data: random-access sources of images, arrays and tables, and the stream of shuffled batches that training reads."""
 
 from sde_jax.data.array_file import ArrayFile as ArrayFile
+from sde_jax.data.contents import Contents as Contents
+from sde_jax.data.contents import DataContents as DataContents
+from sde_jax.data.contents import contents as contents
 from sde_jax.data.digits import Digits as Digits
 from sde_jax.data.digits import user_cache as user_cache
 from sde_jax.data.fingerprint import fingerprint as fingerprint

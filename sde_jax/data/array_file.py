@@ -8,7 +8,7 @@ from sde_jax.data.array_reading import ArrayReader
 from sde_jax.data.rows import Rows, check_finite, check_held_out, check_levels, split, standardisation
 from sde_jax.data.scaling import Scaling
 from sde_jax.data.sources import Splits
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, shown, whole
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ class ArrayFile:
         others = {self.labels_key, self.held_out_key, self.held_out_labels_key} - {""}
         names = [name for name in reader.names if name not in others]
         if len(names) != 1:
-            raise InputError(f"{self.path} holds the arrays {', '.join(reader.names)}; expected key to be one of them")
+            raise InputError(
+                f"{self.path} holds the arrays {', '.join(map(shown, reader.names))}; expected key to be one of them"
+            )
         return names[0]
 
     def _levels(self, dtype: np.dtype, where: str) -> int | None:

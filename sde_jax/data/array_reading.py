@@ -8,7 +8,8 @@ import numpy as np
 from numpy.lib.format import MAGIC_PREFIX
 
 from sde_jax.archives import opened_npz
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, shown
+from sde_jax.placing import ordinary
 
 
 class ArrayReader:
@@ -74,7 +75,7 @@ def _opened(path: str) -> Iterator[Mapping[str, Any]]:
     # NumPy, zipfile and zlib fail on damaged input with many types of exceptions. A pickle is refused by NumPy, without
     # a byte of it being run.
     try:
-        with open(path, "rb") as file:
+        with open(ordinary(path), "rb") as file:
             if file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX:
                 yield {"": np.load(path, mmap_mode="r", allow_pickle=False)}
             else:
@@ -82,7 +83,7 @@ def _opened(path: str) -> Iterator[Mapping[str, Any]]:
                 with opened_npz(file) as content:
                     yield content
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = shown(error) or type(error).__name__
         raise InputError(
             f"{path} cannot be read ({reason}); expected arrays of numbers in a .npy or .npz file: check the path, or"
             " write it again by numpy.save or numpy.savez"

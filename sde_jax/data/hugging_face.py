@@ -106,6 +106,12 @@ class HuggingFaceImages:
         """The number of images."""
         return len(self._rows)
 
+    def stored(self, index: int) -> bytes:
+        """The label and the bytes of the image at `index`. Raises InputError, naming the row, if there is none."""
+        row = self._data[int(self._rows[index])]
+        label = row[self._label] if self._label else -1
+        return f"{label} ".encode() + _content(row[self._image], f"{self._where}: row {self._rows[index]}")
+
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         """The example at `index`. Raises InputError, naming the row, if it cannot be used."""
         index = range(len(self))[index]

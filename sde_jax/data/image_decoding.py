@@ -48,6 +48,12 @@ def read_image(files: Files, name: str) -> np.ndarray:
         return decoded(files.read(name), where)
 
 
+def read_bytes(files: Files, name: str) -> bytes:
+    """The content of a file. Raises InputError if it cannot be read."""
+    with _failures_named(f"{files.location}: {name!r}"):
+        return files.read(name)
+
+
 def decoded(content: bytes, where: str) -> np.ndarray:
     """The image [height, width, channels] uint8 in a file's bytes. Raises InputError, which begins with `where`."""
     with _failures_named(where):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sde_jax.data.image_decoding import SUFFIXES, check_shape, read_image
+from sde_jax.data.image_decoding import SUFFIXES, check_shape, read_bytes, read_image
 from sde_jax.data.image_files import Files, open_files
 from sde_jax.data.image_labels import LABELS, folder_labels, read_labels
 from sde_jax.data.image_resizing import squared
@@ -76,9 +76,18 @@ class ImageFiles:
         """The labels of all images, [n], -1 for none."""
         return self._labels
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the files, in order."""
+        return self._names
+
     def __len__(self) -> int:
         """The number of images."""
         return len(self._names)
+
+    def stored(self, index: int) -> bytes:
+        """The bytes of the file of the example at `index`. Raises InputError, naming it, if it cannot be read."""
+        return read_bytes(self._files, self._names[index])
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         """The example at `index`. Raises InputError, naming the file, if it cannot be read."""

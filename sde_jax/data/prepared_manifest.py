@@ -13,6 +13,7 @@ import pydantic
 
 from sde_jax.data.scaling import Scaling
 from sde_jax.errors import InputError
+from sde_jax.placing import ordinary
 
 MANIFEST = "manifest.json"
 _KIND = "sde_jax prepared data"
@@ -111,7 +112,7 @@ class Manifest:
 def is_prepared(folder: Path) -> bool:
     """Whether a folder holds prepared data, of whatever version, complete or damaged."""
     try:
-        return _KIND in (folder / MANIFEST).read_text()[:100]
+        return _KIND in ordinary(folder / MANIFEST).read_text()[:100]
     except (OSError, ValueError):
         return False
 
@@ -120,7 +121,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest in a folder. Raises InputError where there is none, or it is damaged or of another format."""
     path = folder / MANIFEST
     try:
-        text = path.read_text()
+        text = ordinary(path).read_text()
         document = json.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(

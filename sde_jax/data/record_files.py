@@ -10,6 +10,7 @@ import numpy as np
 
 from sde_jax.data.crc32c import crc32c
 from sde_jax.errors import InputError
+from sde_jax.placing import ordinary
 
 _LENGTH = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
@@ -39,7 +40,7 @@ class TFRecordFile:
     def __init__(self, path: Path):
         self._path = path
         try:
-            with open(path, "rb") as file:
+            with open(ordinary(path), "rb") as file:
                 self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({error}); expected a TFRecord file: check the path") from error

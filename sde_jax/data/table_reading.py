@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, shown
+from sde_jax.placing import ordinary
 
 Columns = tuple[dict[str, np.ndarray], list[str] | None]
 _READERS = {".csv": "CSV", ".tsv": "CSV", ".txt": "CSV", ".parquet": "Parquet", ".pq": "Parquet"}
@@ -30,11 +31,13 @@ def read_columns(path: str, columns: Sequence[str], label: str, delimiter: str) 
 
 
 def _read_csv(path: str, columns: Sequence[str], label: str, delimiter: str) -> Columns:
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    with open(ordinary(path), encoding="utf-8-sig", newline="") as file:
         names, *rows = [*csv.reader(file, delimiter=delimiter, strict=True)] or [[]]
     names = [name.strip() for name in names]
     if names and all(map(_is_number, names)):
-        raise InputError(f"{path} begins with numbers ({names[0]}, ...); expected the columns' names there: add them")
+        raise InputError(
+            f"{path} begins with numbers ({shown(names[0])}, ...); expected the columns' names there: add them"
+        )
     kept = _kept(path, names, columns, label)
     while rows and not rows[-1]:
         rows.pop()

@@ -56,10 +56,14 @@ class Blur(Operator):
         return Spectrum(to, back, lambda y: to(y) / phase, modulus, separate=False)
 
 
+WIDEST = 1000
+"""Pixels of a blur's deviation, at most: its kernel has 6 times as many a side."""
+
+
 def gaussian_kernel(deviation: float, reach: float = 3.0) -> np.ndarray:
     """Return the weights [k, k], of sum 1, of a Gaussian of `deviation` pixels, up to `reach` deviations."""
-    if not 0 < deviation < float("inf"):
-        raise InputError(f"deviation = {deviation} pixels: expected a positive number")
+    if not 0 < deviation <= WIDEST:
+        raise InputError(f"deviation = {deviation} pixels: expected a positive number, at most {WIDEST}")
     half = max(int(np.ceil(reach * deviation)), 1)
     weights = np.exp(-0.5 * (np.arange(-half, half + 1) / deviation) ** 2)
     return np.outer(weights, weights) / weights.sum() ** 2

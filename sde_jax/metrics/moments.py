@@ -10,6 +10,7 @@ import numpy as np
 from sde_jax.archives import opened_npz
 from sde_jax.errors import InputError
 from sde_jax.metrics.outputs import require_finite
+from sde_jax.placing import ordinary
 
 
 class Moments(NamedTuple):
@@ -89,7 +90,7 @@ def read_gaussian(path: Path) -> Gaussian:
     holds no finite mean and symmetric covariance.
     """
     try:
-        with path.open("rb") as content, opened_npz(content) as file:
+        with ordinary(path).open("rb") as content, opened_npz(content) as file:
             mean, covariance = (np.asarray(file[name], np.float64) for name in ("mu", "sigma"))
             examples = int(file["examples"]) if "examples" in file else None
     except Exception as error:  # NumPy and zipfile fail on a damaged file with almost any type

@@ -16,6 +16,7 @@ from sde_jax import nn
 from sde_jax.checkpoints import flatten, read_safetensors, require_match, write_safetensors
 from sde_jax.errors import InputError, whole
 from sde_jax.model import Model, Record
+from sde_jax.placing import ordinary
 from sde_jax.publishing.card import Card, written
 from sde_jax.publishing.placed import CARD, CONFIG, FILES, WEIGHTS, placed
 from sde_jax.version import __version__
@@ -45,7 +46,7 @@ def save(directory: str | os.PathLike[str], model: Model, card: Card | None = No
         "library_version": __version__,
         "step": str(model.step),
     }
-    with placed(Path(directory)) as place:
+    with placed(Path(directory), FILES) as place:
         write_safetensors(place / WEIGHTS, arrays, facts)
         config = {"library": f"sde_jax {__version__}", "format_version": FORMAT, "step": model.step}
         config |= {"sha256": _digest(place / WEIGHTS), **record.to_json()}
@@ -101,7 +102,7 @@ def _config(place: Path) -> dict[str, Any]:
         raise InputError(f"{place}: no directory there; expected one with {', '.join(FILES)}")
     path = place / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(ordinary(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; expected a directory with {', '.join(FILES)}") from None
     except (OSError, ValueError, RecursionError) as error:

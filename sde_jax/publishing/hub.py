@@ -48,7 +48,7 @@ def pull(
     """
     require_repository(repository)
     hub = _hub(token)
-    with placed(Path(directory)) as place:
+    with placed(Path(directory), FILES) as place:
         with _told(f"{repository}: cannot be pulled"):
             found = hub.snapshot_download(repository, repo_type="model", revision=revision, allow_patterns=list(FILES))
         missing = [name for name in FILES if not Path(found, name).is_file()]

@@ -53,6 +53,7 @@ from sde_jax.training.state import TrainState as TrainState
 from sde_jax.training.step import Metrics as Metrics
 from sde_jax.training.step import TrainStep as TrainStep
 from sde_jax.training.step import make_step as make_step
+from sde_jax.training.storage import require_name as require_name
 from sde_jax.training.tracker import Tracker as Tracker
 from sde_jax.training.tracker import Tracking as Tracking
 from sde_jax.training.tracker import Untracked as Untracked

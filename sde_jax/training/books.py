@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 from tensorboardX import SummaryWriter
 
+from sde_jax.errors import whole
 from sde_jax.training.account import Account
 from sde_jax.training.clock import Clock
 from sde_jax.training.lines import append_line, line, read_lines, replace_lines
 from sde_jax.training.tracker import Tracking
+
+LARGEST = 1e300
+"""No number of a row is as large."""
 
 
 class Books:
@@ -122,13 +126,21 @@ def _scalars(name: str, value: Any) -> list[tuple[str, float]]:
 
 
 def read_books(directory: Path) -> list[dict[str, Any]]:
-    """Return the rows of a run's directory, in order; a last line cut off by a kill is left out."""
-    return [row for row in read_lines(directory / Books.FILE) if "step" in row]
+    """Return the rows of a run's directory, in order; what is no row, as one cut off by a kill, is left out."""
+    return [row for row in read_lines(directory / Books.FILE) if _is_row(row)]
 
 
 def read_history(directory: Path) -> list[dict[str, Any]]:
     """Return the starts, rollbacks and ends of a run, in order."""
-    return read_lines(directory / Books.HISTORY)
+    return [row for row in read_lines(directory / Books.HISTORY) if "time" in row and _is_row(row, "event")]
+
+
+def _is_row(row: Mapping[str, Any], *text: str) -> bool:
+    """Return whether a row has a step, and besides `text` nothing but numbers, lists of them, and None."""
+    values = [value for name, value in row.items() if name not in text]
+    items = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    numbers = all(item is None or (isinstance(item, int | float) and abs(item) < LARGEST) for item in items)
+    return numbers and whole(row.get("step"), 0) and all(isinstance(row.get(name), str) for name in text)
 
 
 def read_account(directory: Path) -> Account:

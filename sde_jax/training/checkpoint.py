@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from sde_jax.errors import InputError, RunError
+from sde_jax.errors import InputError, RunError, shown
 from sde_jax.processes import job
-from sde_jax.training import manifest
+from sde_jax.training import manifest, storage
 from sde_jax.training.agreement import agreed
 from sde_jax.training.shelf import Shelf
 from sde_jax.training.state import TrainState
@@ -21,15 +21,16 @@ class Checkpoints:
 
     Each holds the whole `TrainState`, a JSON record (the run's configuration, the position in the data) and a
     manifest of both, against which it is checked before it is read. A save is asynchronous and counts only once it is
-    committed as a whole: manifest, then mark, by process 0 after all processes have written. The last `keep` are kept,
-    and of every `keep_every` steps (0: none) the first.
+    committed as a whole: read back, manifest, then mark, by process 0 after all processes have written. The last `keep`
+    are kept, and of every `keep_every` steps (0: none) the first.
 
     The newest that is sound is used. Those after it are set aside as `damaged-<step>`, with the reason in them, and
     what a killed save left is removed; with `read_only` nothing is touched, and the directory may be one in which a run
     is saving. Where there are checkpoints but none is sound, `InputError` says why of each: a run never starts again
     without a word. All processes must make and use one together; process 0 looks, and all do the same.
 
-    A context manager: leaving it waits for the last save. Raises `InputError` too where the directory cannot be made.
+    A context manager: leaving it waits for the last save. Raises `InputError` too where the directory cannot be made,
+    and, before anything is saved, where what is saved there could not be restored.
     """
 
     def __init__(self, directory: Path, keep: int = 3, read_only: bool = False, keep_every: int = 0):
@@ -41,15 +42,7 @@ class Checkpoints:
             agreed(self._prepare)
         self.latest: int | None = agreed(self._newest)
         """The newest step that was found sound, or was saved since; None where there never was one."""
-        # Directories made in the background, on a disk that cannot be written, leave threads that wait for minutes.
-        options = ocp.options.AsyncOptions(
-            post_finalization_callback=self._write_manifest, create_directories_asynchronously=False
-        )
-        self._orbax = ocp.AsyncCheckpointer(
-            ocp.CompositeCheckpointHandler(composite_options=ocp.CompositeOptions(async_options=options)),
-            atomicity_options=ocp.options.AtomicityOptions(mode=ocp.options.AtomicityMode.COMMIT_FILE),
-            async_options=options,
-        )
+        self._orbax = storage.checkpointer(self._write_manifest)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -117,10 +110,10 @@ class Checkpoints:
         try:
             return self._orbax.restore(self._shelf.folder(found), args=ocp.args.Composite(**items))
         except Exception as error:
+            reason = "the run that is saving there has removed it; start the command again"
             if found in self.steps:
-                raise
-            advice = "the run that is saving there has removed it; start the command again"
-            raise InputError(f"{self._shelf.folder(found)}: {advice}") from error
+                reason = f"cannot be restored ({shown(storage.line_of(error))})"
+            raise InputError(f"{self._shelf.folder(found)}: {reason}") from error
 
     def _usable(self, step: int | None, arrays: dict[str, str] | None) -> int:
         if step is None:
@@ -176,16 +169,20 @@ class Checkpoints:
         return reason
 
     def _prepare(self) -> None:
+        storage.require_name(self.directory)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._shelf.clear()
+            storage.require_storage(self.directory)
         except OSError as error:
             problem = f"no checkpoints can be kept there ({error.strerror}); remove it"
             raise InputError(f"{self.directory}: {problem}") from error
 
     def _write_manifest(self) -> None:
         assert self._saving is not None
-        manifest.write(*self._saving)
+        folder, arrays = self._saving
+        storage.require_restorable(folder / "state", arrays)
+        manifest.write(folder, arrays)
 
     def _wait(self) -> None:
         try:
@@ -199,15 +196,11 @@ class Checkpoints:
     def _failure(self, error: Exception) -> RunError:
         folder, self._saving = self._saving and self._saving[0], None
         self.latest = max(self.steps, default=None)
-        return RunError(f"{folder}: cannot be saved ({_line(error)}); what was saved before is there")
+        return RunError(f"{folder}: cannot be saved ({storage.line_of(error)}); what was saved before is there")
 
 
 def _tree(state: TrainState) -> dict[str, Any]:
     return {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
-
-
-def _line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), repr(error))
 
 
 def abstract(state: TrainState, sharding: jax.sharding.Sharding) -> TrainState:

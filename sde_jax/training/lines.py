@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from sde_jax.placing import ordinary
+
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a file, none where there is none; what is no whole row, cut off by a kill, is left out."""
     rows = []
-    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
+    for line in ordinary(path).read_text(errors="replace").splitlines() if path.exists() else []:
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
     return [row for row in rows if isinstance(row, dict)]
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 
+from sde_jax.placing import ordinary
+
 FILE = "manifest.json"
 SHOWN = 10
 """How many differences are told one by one."""
@@ -35,7 +37,7 @@ def damage(directory: Path) -> str:
     of its content: the change of any one bit is seen.
     """
     try:
-        text = (directory / FILE).read_text()
+        text = ordinary(directory / FILE).read_text()
         content = json.loads(text)
         arrays, files = content["arrays"], content["files"]
         if text != _text({"arrays": arrays, "files": files}):

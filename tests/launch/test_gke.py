@@ -5,6 +5,8 @@ Written from the types of jobset.x-k8s.io/v1alpha2, batch/v1 and v1.
 
 # ruff: noqa: N815 (the names of the fields are theirs)
 
+import re
+import subprocess
 from typing import Annotated, Any, Literal, Self
 
 import pytest
@@ -29,6 +31,7 @@ class Strict(BaseModel):
 class Metadata(Strict):
     name: Label
     namespace: Label
+    annotations: dict[str, str]
 
 
 class EnvVar(Strict):
@@ -51,10 +54,21 @@ class VolumeMount(Strict):
     mountPath: Annotated[str, StringConstraints(pattern="^/")]
 
 
+class Capabilities(Strict):
+    add: list[str]
+    drop: list[str]
+
+
+class SecurityContext(Strict):
+    capabilities: Capabilities
+
+
 class Container(Strict):
     name: Label
     image: str
+    command: list[str]
     args: list[str]
+    securityContext: SecurityContext
     env: list[EnvVar]
     resources: ResourceRequirements
     volumeMounts: list[VolumeMount]
@@ -238,7 +252,8 @@ def test_codes_2_and_3_fail_the_jobset_and_all_others_restart_it(plain):
 def test_the_command_reaches_the_container_as_it_is(render):
     odd = ["1e-4", "y", "on", "0x1f", "12:30:00", "", "null", "a: b", "it's", "$(HOME)", "-1", "~", "#"]
     text = render("--topology", "2x2", "--", "train", *odd)
-    assert pod(JobSet.model_validate(yaml.safe_load(text))).containers[0].args == ["train", *odd, "--distributed"]
+    args = pod(JobSet.model_validate(yaml.safe_load(text))).containers[0].args
+    assert [expanded(arg, {}) for arg in args] == ["train", *odd, "--distributed"]
     for word in ("1e-4", "y", "0x1f", "12:30:00", "-1"):  # plain, these are no strings in the YAML of Kubernetes
         assert f'- "{word}"' in text
 
@@ -246,6 +261,44 @@ def test_the_command_reaches_the_container_as_it_is(render):
 def test_distributed_is_said_once(render):
     text = render("--topology", "2x2", "--", "train", "--distributed")
     assert pod(JobSet.model_validate(yaml.safe_load(text))).containers[0].args == ["train", "--distributed"]
+
+
+def expanded(text: str, variables: dict[str, str]) -> str:
+    """What Kubernetes makes of an entry of `command` or `args`, by its documentation: $(NAME) and $$."""
+    return re.sub(r"\$\$|\$\((\w+)\)", lambda m: "$" if m[0] == "$$" else variables.get(m[1], m[0]), text)
+
+
+@pytest.mark.parametrize(
+    "word", ["$(HOME)", "$$(HOME)", "$$", "$", "a$b", "$(", "--config.data.path=/runs/$(POD_NAME)/$x"]
+)
+def test_kubernetes_gives_the_command_every_word_as_it_was_typed(render, word):
+    text = render("--topology", "2x2", "--", "train", word)
+    args = pod(JobSet.model_validate(yaml.safe_load(text))).containers[0].args
+    given = [expanded(arg, {"HOME": "/root", "POD_NAME": "ffhq-0"}) for arg in args]
+    assert given == ["train", word, "--distributed"]
+
+
+def test_all_pods_of_a_job_share_one_slice_with_no_other(plain):
+    annotations = JobSet.model_validate(plain).metadata.annotations
+    assert annotations == {"alpha.jobset.sigs.k8s.io/exclusive-topology": "cloud.google.com/gke-nodepool"}
+
+
+def test_the_limit_of_locked_memory_is_raised_by_root_and_the_command_runs_as_the_user(render):
+    found = pod(JobSet.model_validate(yaml.safe_load(render("--topology", "2x2", "--user", "1234", *TRAIN))))
+    container, context = found.containers[0], found.containers[0].securityContext.capabilities
+    assert (found.securityContext.runAsUser, found.securityContext.fsGroup) == (0, 1234)
+    assert (context.drop, context.add) == (["ALL"], ["SYS_RESOURCE", "SETUID", "SETGID"])
+    shell, flag, script, name = (expanded(word, {}) for word in container.command)
+    told = 'setpriv() { echo setpriv "$@"; }; ulimit() { echo ulimit "$@"; }\n'
+    outcome = subprocess.run(
+        [shell, flag, told + script.replace("exec ", ""), name, "train", "a b"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    limit, command = outcome.stdout.splitlines()
+    assert limit == "ulimit -l 68719476736"
+    assert command == "setpriv --reuid=1234 --regid=1234 --groups=1234 -- sde-jax train a b"
 
 
 def _paths(value: Any, path: tuple = ()) -> list[tuple]:

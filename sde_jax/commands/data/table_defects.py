@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sde_jax.data import Table
+from sde_jax.placing import ordinary
 
 
 def table(dataset: Table) -> tuple[np.ndarray | None, list[str]]:
@@ -16,7 +17,7 @@ def table(dataset: Table) -> tuple[np.ndarray | None, list[str]]:
     if Path(dataset.path).suffix.lower() in (".parquet", ".pq"):
         return None, []
     try:
-        with open(dataset.path, encoding="utf-8-sig", newline="") as file:
+        with open(ordinary(dataset.path), encoding="utf-8-sig", newline="") as file:
             names, *rows = [[text.strip() for text in row] for row in csv.reader(file, delimiter=dataset.delimiter)]
     except (OSError, ValueError, csv.Error):
         return None, []

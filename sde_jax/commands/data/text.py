@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sde_jax.errors import shown as shown_name
+
 MOST_LINES = 20
 _MOST_NUMBERS = 8
 _MOST_LABELS = 20
@@ -60,5 +62,5 @@ def _numbers(values: Sequence[float]) -> str:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    some = [f"{name} {count:,}" for name, count in list(counts.items())[:_MOST_LABELS]]
+    some = [f"{shown_name(name)} {count:,}" for name, count in list(counts.items())[:_MOST_LABELS]]
     return ", ".join(some) + (f", ... ({len(counts)} labels)" if len(counts) > _MOST_LABELS else "")

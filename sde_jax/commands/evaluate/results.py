@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sde_jax.commands.workdir import Workdir
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, shown
 
 FORMAT = 1
 FOLDER = "evaluation"
@@ -131,10 +131,12 @@ class Results:
         """Return the results of JSON data; raises `InputError` where they are none."""
         try:
             if data["format"] != FORMAT:
-                raise InputError(f"format {data['format']!r}: expected {FORMAT}")
+                raise InputError(f"format {shown(repr(data['format']), 40)}: expected {FORMAT}")
             return cls([_row(row) for row in data["rows"]], [File(**file) for file in data["files"]], data["data"])
-        except (KeyError, TypeError) as error:
-            raise InputError(f"no results of an evaluation ({type(error).__name__}: {error})") from error
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"no results of an evaluation ({type(error).__name__}: {shown(error)})") from error
 
 
 def _row(data: Mapping[str, Any]) -> Row:

@@ -17,6 +17,7 @@ from sde_jax.commands.evaluate.request import Request
 from sde_jax.commands.evaluate.results import Results
 from sde_jax.commands.evaluate.samples import Samples
 from sde_jax.commands.evaluate.subject import Part, Subject
+from sde_jax.commands.held_out import told
 from sde_jax.commands.workdir import Workdir, load, require_average
 from sde_jax.features import Features, Raw
 from sde_jax.model import Model
@@ -41,6 +42,8 @@ def run(directory: Path, request: Request, output: Path | None = None) -> Result
     basis, shelf = Basis(record, request), Shelf(workdir.checkpoints)
     name = str((output or directory / "evaluation").with_suffix("").absolute())
     there, found = results.read(workdir, name) or Results(), Results()
+    given = [] if request.write_reference is None else [str(request.write_reference.absolute())]
+    workdir.require_places(f"{name}.json", f"{name}.csv", *given)
     arrivals = Arrivals(shelf, request.checkpoints, record.experiment.training.steps, request.patience)
     arrivals.require()
     require_average(record, request.average)
@@ -77,6 +80,7 @@ def _prepare(basis: Basis) -> None:
     parts, request = basis.request.parts, basis.request
     if {"loss", "likelihood"} & {*parts}:
         _ = basis.held_out
+        told(basis.record, basis.splits)
     if "samples" in parts:
         if processes.is_first():
             for line in doubts(basis.evaluation.features, basis.record.shape):

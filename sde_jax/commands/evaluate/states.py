@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from sde_jax.commands.workdir import Workdir
+from sde_jax.placing import ordinary
 
 
 def digest(of: Mapping[str, Any]) -> str:
@@ -44,7 +45,7 @@ def read(workdir: Workdir, name: str, of: Mapping[str, Any], like: Any) -> Any:
         return None
     leaves, structure = jax.tree.flatten(like)
     try:
-        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+        with ordinary(path).open("rb") as content, np.load(content, allow_pickle=False) as file:
             if json.loads(str(file["of"])) != json.loads(json.dumps(of)):
                 return None
             return jax.tree.unflatten(structure, [file[f"leaf_{i}"] for i in range(len(leaves))])

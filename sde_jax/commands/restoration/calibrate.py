@@ -7,10 +7,11 @@ import numpy as np
 from PIL import Image
 
 from sde_jax.codec import nearest
+from sde_jax.commands.held_out import held_out
 from sde_jax.commands.restoration.batches import dequantised, posteriors, priors, simulated
 from sde_jax.commands.restoration.findings import LEVELS, against, described, fit, ranks, told, write
 from sde_jax.commands.restoration.request import Request, Setting
-from sde_jax.commands.sample import base
+from sde_jax.commands.sample import base, require_files
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.data import passing
 from sde_jax.errors import InputError
@@ -38,6 +39,8 @@ def run(
         raise InputError(f"--num_examples={count}: expected 2 or more")
     setting = request.setting(record)
     levels = _held_out(record, count) if truth == "held_out" else None
+    name = f"calibration_{request.task}" + (".model" if truth == "model" else "")
+    target = require_files(workdir, base(directory, name, output))
     model = load(workdir, request.average)
     truths = _truths(model, setting, request, count, levels)
     measurements = simulated(setting, request.seed, np.arange(count), truths)
@@ -50,9 +53,8 @@ def run(
         "residual_chi_square": told(fit(measurements, ensemble)),
         **ranks(truths, setting, measurements, ensemble),
     }
-    name = f"calibration_{request.task}" + (".model" if truth == "model" else "")
     arrays = {"members": np.asarray(ensemble.members), "truth": truths, "measurement": np.asarray(measurements.value)}
-    write(workdir, base(directory, name, output), _shown(facts), arrays, facts)
+    write(workdir, target, _shown(facts), arrays, facts)
     return facts
 
 
@@ -73,7 +75,7 @@ def table(facts: dict[str, Any]) -> str:
 
 
 def _held_out(record: Record, count: int) -> np.ndarray:
-    source = record.experiment.data.open().held_out
+    source, _ = held_out(record)
     if len(source) < count:
         raise InputError(f"--num_examples={count}: this run's data hold out {len(source)}; or take --truth model")
     ((batch, _),) = passing(source, count, last=count)

@@ -6,6 +6,7 @@ import numpy as np
 
 from sde_jax.data.image_decoding import decoded
 from sde_jax.errors import InputError
+from sde_jax.placing import ordinary
 
 _LEAST_KNOWN = 128
 
@@ -58,6 +59,6 @@ def table_of(path: Path, columns: tuple[int, ...]) -> np.ndarray:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return ordinary(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None

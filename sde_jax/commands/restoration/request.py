@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sde_jax.codec import decode, nearest
+from sde_jax.commands.capacity import GRID, require_samples
 from sde_jax.commands.restoration.tasks import TASKS, Choices, Task
 from sde_jax.errors import InputError
 from sde_jax.experiment import Sampler
@@ -65,6 +66,7 @@ class Request:
         problems = [*self._problems(record), *(found if not self._foreign() else [])]
         if problems:
             raise InputError("\n".join(problems))
+        require_samples(self.num_samples, record.size)
         task = TASKS[self.task](self.choices, record.shape)  # pyright: ignore[reportArgumentType]
         return Setting(task, method, self._sampler(record), Independent(self.noise))
 
@@ -76,6 +78,9 @@ class Request:
         for flag, least in (("num_samples", 2), ("batch_size", 1)):
             if getattr(self, flag) < least:
                 yield f"--{flag}={getattr(self, flag)}: expected {least} or more"
+        if self.steps is not None and self.steps > GRID:
+            yield f"--steps={self.steps}: expected at most {GRID}"
+            return
         for path in self._foreign():
             yield f"--config.{path}: expected --config.method.name=value; all else is as it was trained"
         try:

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from sde_jax.commands.held_out import held_out
 from sde_jax.commands.pictures import as_bytes
 from sde_jax.commands.restoration.batches import dequantised, posteriors, simulated
 from sde_jax.commands.restoration.files import levels_of
 from sde_jax.commands.restoration.findings import against, cells_of, described, finite, fit, write
 from sde_jax.commands.restoration.request import Request, Setting
-from sde_jax.commands.sample import base
+from sde_jax.commands.sample import base, require_files
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.ensembles import Ensemble
 from sde_jax.errors import InputError
@@ -48,6 +49,7 @@ def run(
     else:
         truth = dequantised(record, request.seed, index, clean[None])
         batch = simulated(setting, request.seed, index, truth)
+    target = require_files(workdir, base(directory, f"restored_{request.task}", output))
     model = load(workdir, request.average)
     ensemble, seconds = posteriors(model, setting, request, batch)
     facts = described(model, setting, request, ensemble, seconds)
@@ -55,14 +57,14 @@ def run(
     facts |= {"residual_chi_square": finite(fit(batch, ensemble).value), "deviation": float(ensemble.deviation.mean())}
     facts |= {} if truth is None else {"against_truth": against(truth, setting, ensemble)}
     image, arrays = _shown(record, setting, batch, ensemble, clean, facts)
-    write(workdir, base(directory, f"restored_{request.task}", output), image, arrays, facts)
+    write(workdir, target, image, arrays, facts)
     return facts
 
 
 def _clean(record: Record, given: Path | None, example: int | None, simulate: bool) -> np.ndarray | None:
     """Return the clean image in whole levels, None where a measurement is given."""
     if example is not None:
-        source = record.experiment.data.open().held_out
+        source, _ = held_out(record)
         if not 0 <= example < len(source):
             raise InputError(f"--example={example}: this run's data hold out {len(source)} examples, from 0 on")
         return np.asarray(source[example]["data"])

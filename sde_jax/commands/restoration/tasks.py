@@ -16,6 +16,10 @@ from sde_jax.measurement import Blur, Grey, Identity, MeanPool, Operator, Sensor
 Shape = tuple[int, int, int]
 
 
+MOST = 16
+"""Sensors at random places for each pixel, at most."""
+
+
 @dataclass(frozen=True)
 class Choices:
     """What tasks may be told: mask: a picture, white where pixels are known; factor: of superres; blur: deviation in
@@ -82,6 +86,8 @@ def _deblur(choices: Choices, shape: Shape) -> Task:
 def _sensors(choices: Choices, shape: Shape) -> Task:
     height, width, channels = shape
     if choices.sensors is None:
+        if choices.num_sensors > MOST * height * width:
+            raise InputError(f"--num_sensors={choices.num_sensors}: expected at most {MOST} a pixel")
         sides = np.array([height - 1, width - 1])
         positions = np.random.default_rng(choices.seed).uniform(size=(choices.num_sensors, 2)) * sides
         return _plain(Sensors(jnp.asarray(positions, float)), shape, of_whole=True)
