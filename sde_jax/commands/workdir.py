@@ -14,7 +14,7 @@ import jax
 from jax.sharding import Mesh
 
 from sde_jax import nn, processes
-from sde_jax.errors import InputError, RunError
+from sde_jax.errors import InputError, RunError, writing
 from sde_jax.model import Model, Record
 from sde_jax.training import Checkpoints, TrainState, replicated, sharded
 
@@ -106,20 +106,19 @@ class Workdir:
         return self.write(name, lambda file: file.write_text(json.dumps(data, indent=2) + "\n"))
 
     def write(self, name: str, write: Callable[[Path], Any]) -> Path:
-        """Have `write` make a file under a passing name, then give it its own; raises `InputError` where it cannot.
+        """Have `write` make a file under a passing name, then give it its own; of several processes the first alone.
 
-        Of several processes the first alone does it.
+        Raises as `errors.writing` does where it cannot.
         """
         target = self.path / name
         if not processes.is_first():
             return target
         partial = target.with_name(f".{os.getpid()}.{target.name}")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write(partial)
-            partial.replace(target)
-        except OSError as error:
-            raise InputError(f"{target}: cannot be written ({error.strerror}); choose another place") from error
+            with writing(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write(partial)
+                partial.replace(target)
         finally:
             with suppress(OSError):
                 partial.unlink()
