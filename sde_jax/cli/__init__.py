@@ -1,7 +1,6 @@
 """The command line: `sde-jax COMMAND`, with the commands of `flags.py`."""
 
 import argparse
-import io
 import json
 import logging
 import os
@@ -11,6 +10,7 @@ from typing import Any, NoReturn
 
 from absl import app
 
+from sde_jax.cli import streams
 from sde_jax.cli.flags import parse as parse
 from sde_jax.errors import InputError, RunError
 
@@ -19,7 +19,8 @@ PATHS = ("workdir", "output", "reference", "write_reference", "cache", "classifi
 
 def main() -> None:
     """Run the command line and exit."""
-    app.run(_run, flags_parser=parse)
+    with streams.standard():
+        app.run(_run, flags_parser=parse)
 
 
 def _run(flags: argparse.Namespace) -> NoReturn:
@@ -41,10 +42,9 @@ def _run(flags: argparse.Namespace) -> NoReturn:
     except KeyboardInterrupt:
         print("sde-jax: interrupted", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
+        if error.filename == streams.OUT:
+            raise
         print(f"sde-jax: {error}", file=sys.stderr)
         sys.exit(3)
 
@@ -89,6 +89,7 @@ def _train(flags: argparse.Namespace) -> int:
     if flags.dry_run:
         doctor.dry_run(experiment)
         return 0
+    streams.never_fail(sys.stdout)  # hours of training do not end because nobody listens
     if flags.command == "train":
         return train.run(experiment, flags.workdir)
     return everything.run(experiment, flags.workdir, flags.num_samples)
@@ -175,12 +176,10 @@ def _show(facts: dict[str, Any], as_json: bool) -> int:
 
 
 def _prepare() -> None:
-    """Quieten the libraries' chatter, show lines as they are written, and keep compiled programs between runs."""
+    """Quieten the libraries' chatter, and keep compiled programs between runs."""
     import jax
     from absl import logging as absl_logging
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
     # What fails is raised and reported; these loggers would say so first, on lines of their own.
     absl_logging.set_verbosity(absl_logging.FATAL)
     logging.getLogger("jax._src.callback").setLevel(logging.CRITICAL)
@@ -212,7 +211,8 @@ def _connect(flags: argparse.Namespace) -> None:
     # Gloo writes of its connections to standard output.
     shown = os.dup(1) if processes.is_first() else os.open(os.devnull, os.O_WRONLY)
     os.dup2(2, 1)
-    sys.stdout = os.fdopen(shown, "w", buffering=1)
+    streams.say_to(shown)
+    streams.never_fail(sys.stdout)
 
 
 def _agree(flags: argparse.Namespace) -> None:

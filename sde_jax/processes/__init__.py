@@ -10,7 +10,9 @@ from sde_jax.processes.job import count as count
 from sde_jax.processes.job import index as index
 from sde_jax.processes.job import is_first as is_first
 from sde_jax.processes.job import meet as meet
+from sde_jax.processes.signals import ENDING as ENDING
 from sde_jax.processes.signals import deferred as deferred
+from sde_jax.processes.signals import handled as handled
 from sde_jax.processes.signals import interruptible as interruptible
 from sde_jax.processes.start import initialize as initialize
 from sde_jax.processes.together import ENDED as ENDED

@@ -1,13 +1,12 @@
 """The processes of a job end together: one that fails tells the others why, and one that is gone is named."""
 
-import faulthandler
 import os
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from sde_jax.errors import InputError, RunError
@@ -19,6 +18,8 @@ ENDED = 76
 """The exit code of a process that another one or the watchdog ended: the same command may well succeed."""
 INTERRUPTED = 75
 """The exit code of a process that a signal ended (EX_TEMPFAIL: run the same command again)."""
+HEARING = 10.0
+"""Seconds that are left to say why a process ends."""
 CONSEQUENCE = 2.0
 """Seconds in which a process that is gone is named, before an error is taken to be this process's own."""
 
@@ -108,11 +109,32 @@ def _end(notice: Notice, code: int) -> NoReturn:
     if not _Job.ending.acquire(blocking=False):
         threading.Event().wait()  # another thread ends this process, for a reason that came first
     who = f"{job.named(notice.process)}: " if job.count() > 1 else ""
-    sys.stdout.flush()
-    print(f"sde-jax: {who}{notice.text}", file=sys.stderr, flush=True)
-    if notice.stacks:
-        faulthandler.dump_traceback(sys.__stderr__ or sys.stderr, all_threads=True)
+    _say(f"sde-jax: {who}{notice.text}" + (f"\n{_stacks()}" if notice.stacks else ""))
     mine = notice.process == job.index()
     if _Job.line is not None and (mine or job.is_first()):
         _Job.line.tell(notice)
     os._exit(code)
+
+
+def _say(text: str) -> None:
+    """Print to standard error, after what standard output still holds; nobody need listen, nor read to the end."""
+
+    def say() -> None:
+        for speak in (lambda: sys.stdout.flush(), lambda: print(text, file=sys.stderr, flush=True)):
+            with suppress(OSError, ValueError, AttributeError):
+                speak()
+
+    speaker = threading.Thread(target=say, daemon=True)
+    speaker.start()
+    speaker.join(HEARING)
+
+
+def _stacks() -> str:
+    """Return what every thread is doing, the innermost call first."""
+    # faulthandler writes to a descriptor alone, and holds all threads until that is read.
+    names, lines = {thread.ident: thread.name for thread in threading.enumerate()}, []
+    for thread, frame in sys._current_frames().items():
+        lines.append(f"Thread {names.get(thread, thread)}:")
+        for inner, number in traceback.walk_stack(frame):
+            lines.append(f'  File "{inner.f_code.co_filename}", line {number} in {inner.f_code.co_name}')
+    return "\n".join(lines)
