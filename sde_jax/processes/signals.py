@@ -33,7 +33,8 @@ def handled(numbers: Iterable[signal.Signals], handler: Handler) -> Iterator[Non
 def interruptible() -> Iterator[None]:
     """Within it SIGTERM and SIGHUP end this process and its others at once with `INTERRUPTED`.
 
-    Also inside a compiled program. Code that handles the signals itself, as training does, does so. Outside the main thread it does nothing.
+    Also inside a compiled program. Code that handles the signals itself, as training does, does so. Outside the main
+    thread it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
