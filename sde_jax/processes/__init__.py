@@ -3,6 +3,7 @@
 from sde_jax.processes.agreement import DisagreementError as DisagreementError
 from sde_jax.processes.agreement import first_says as first_says
 from sde_jax.processes.agreement import require_same as require_same
+from sde_jax.processes.connect import connect as connect
 from sde_jax.processes.fingerprint import fingerprint as fingerprint
 from sde_jax.processes.fingerprint import versions as versions
 from sde_jax.processes.gather import on_host as on_host

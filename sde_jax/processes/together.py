@@ -1,6 +1,8 @@
 """The processes of a job end together: one that fails tells the others why, and one that is gone is named."""
 
+import math
 import os
+import re
 import sys
 import threading
 import time
@@ -9,9 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
 from sde_jax.errors import InputError, RunError
 from sde_jax.processes import job
 from sde_jax.processes.agreement import DisagreementError
+from sde_jax.processes.connect import connect
 from sde_jax.processes.line import Line, Notice
 
 ENDED = 76
@@ -37,10 +44,11 @@ def together() -> Iterator[None]:
     """Within it, processes end together: what one raises, or that it is gone, ends the others within seconds.
 
     The one that fails prints its error, tells the others and ends without unwinding further (what it would wait for
-    there may never come), with code 2 for an `InputError`, 3 for a `RunError` or `OSError`, 1 for others, which end
-    with a traceback. The others print the same, with its number, and end with `ENDED`. Those that come to the end of
-    the block wait there for the others. Inside another `together` a block waits for nobody, but fails at its own end:
-    before what surrounds it is unwound. With one process it does nothing.
+    there may never come), with code 2 for an `InputError`, 3 for a `RunError` or `OSError`, `ENDED` where a collective
+    failed, 1 for others, which end with a traceback. The others print the same, with its number, and end with `ENDED`.
+    Those that come to the end of the block wait there for the others. Inside another `together` a block waits for
+    nobody, but fails at its own end: before what surrounds it is unwound. The outermost begins with `connect`. With
+    one process it does nothing.
     """
     if job.count() == 1:
         yield
@@ -51,6 +59,9 @@ def together() -> Iterator[None]:
         _Job.line.listen(_hear, _gone)
     left: BaseException | None = None
     try:
+        if outermost:
+            devices = np.array(jax.devices())
+            connect(Mesh(devices.reshape(math.gcd(job.count(), devices.size), -1), ("process", "local")))
         yield
     except BaseException as error:
         if not _agreed(error):
@@ -85,12 +96,24 @@ def _agreed(error: BaseException) -> bool:
 def _fail(error: BaseException) -> NoReturn:
     if not isinstance(error, InputError | RunError):
         time.sleep(CONSEQUENCE)
-    told = isinstance(error, InputError | RunError | KeyboardInterrupt)
-    text = str(error) or type(error).__name__ if told else "".join(traceback.format_exception(error)).rstrip()
+    if isinstance(error, InputError | RunError | KeyboardInterrupt):
+        text = str(error) or type(error).__name__
+    elif _is_of_collective(error):
+        text = f"the processes lost each other ({str(error).splitlines()[0]}); run the same command again"
+    else:
+        text = "".join(traceback.format_exception(error)).rstrip()
     _end(Notice(job.index(), text, ENDED), _code(error))
 
 
+def _is_of_collective(error: BaseException) -> bool:
+    """Return whether an error says that other processes did not come, or went, rather than what this one did wrong."""
+    signs = r"Gloo|NCCL|Coordination|^(DEADLINE_EXCEEDED|UNAVAILABLE|ABORTED)"
+    return isinstance(error, jax.errors.JaxRuntimeError) and re.search(signs, str(error)) is not None
+
+
 def _code(error: BaseException) -> int:
+    if _is_of_collective(error):
+        return ENDED
     if isinstance(error, SystemExit) and isinstance(error.code, int):
         return error.code
     codes = {InputError: 2, RunError: 3, OSError: 3, KeyboardInterrupt: 130}
