@@ -7,7 +7,7 @@ import selectors
 import socket
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from sde_jax.errors import InputError, whole
 
@@ -35,8 +35,8 @@ def gather(port: int, count: int, wait: float, host: str = "") -> Connections:
     """
     came: Connections = {}
     try:
-        with _door(host, port, count) as door:
-            _await_calls(_Callers(door), count, wait, came)
+        with _door(host, port, count) as door, closing(_Callers(door)) as callers:
+            _await_calls(callers, count, wait, came)
     except InputError as error:
         _tell(came, str(error))
         for peer in came.values():
@@ -178,6 +178,12 @@ class _Callers:
         for peer in [peer for peer, (_, came) in self._said.items() if came < late]:
             self._let_go(peer)
         return found
+
+    def close(self) -> None:
+        """Let all go who have not said who they are."""
+        for peer in list(self._said):
+            self._let_go(peer)
+        self._selector.close()
 
     def _open(self) -> None:
         with suppress(OSError):
