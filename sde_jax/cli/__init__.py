@@ -5,7 +5,8 @@ import json
 import logging
 import os
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from absl import app
@@ -25,13 +26,15 @@ def main() -> None:
 
 def _run(flags: argparse.Namespace) -> NoReturn:
     from sde_jax import processes
+    from sde_jax.cli import compiled
 
     try:
-        _prepare()
-        _connect(flags)
-        with processes.together(), processes.interruptible():
-            _agree(flags)
-            code = _dispatch(flags)
+        _quieten()
+        with compiled.kept():
+            _connect(flags)
+            with processes.together(), processes.interruptible(), _devices_there():
+                _agree(flags)
+                code = _dispatch(flags)
         sys.exit(code)
     except InputError as error:
         print("\n".join(f"sde-jax: {line}" for line in str(error).splitlines()), file=sys.stderr)
@@ -175,19 +178,24 @@ def _show(facts: dict[str, Any], as_json: bool) -> int:
     return 0
 
 
-def _prepare() -> None:
-    """Quieten the libraries' chatter, and keep compiled programs between runs."""
-    import jax
+@contextmanager
+def _devices_there() -> Iterator[None]:
+    """Raise `InputError` where something failed because JAX has no devices to work on."""
+    from sde_jax import processes
+
+    try:
+        yield
+    except (RuntimeError, AssertionError):  # JAX raises either
+        processes.devices()
+        raise
+
+
+def _quieten() -> None:
+    """Keep the libraries from saying what is raised and reported, first, on lines of their own."""
     from absl import logging as absl_logging
 
-    # What fails is raised and reported; these loggers would say so first, on lines of their own.
     absl_logging.set_verbosity(absl_logging.FATAL)
     logging.getLogger("jax._src.callback").setLevel(logging.CRITICAL)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sde_jax" / "compiled"
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def _connect(flags: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from sde_jax.processes.fingerprint import fingerprint as fingerprint
 from sde_jax.processes.fingerprint import versions as versions
 from sde_jax.processes.gather import on_host as on_host
 from sde_jax.processes.job import count as count
+from sde_jax.processes.job import devices as devices
 from sde_jax.processes.job import index as index
 from sde_jax.processes.job import is_first as is_first
 from sde_jax.processes.job import meet as meet

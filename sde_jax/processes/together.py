@@ -60,7 +60,7 @@ def together() -> Iterator[None]:
     left: BaseException | None = None
     try:
         if outermost:
-            devices = np.array(jax.devices())
+            devices = np.array(job.devices())
             connect(Mesh(devices.reshape(math.gcd(job.count(), devices.size), -1), ("process", "local")))
         yield
     except BaseException as error:

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from sde_jax import processes
 from sde_jax.errors import InputError
-from sde_jax.processes import connect
 from sde_jax.typing import Batch
 
 AXES = {"example": ("data", "fsdp"), "parameter": ("fsdp",)}
@@ -40,12 +40,12 @@ class MeshShape:
 
         Of several processes all call it, as they do `processes.connect`.
         """
-        own = jax.devices() if devices is None else devices
+        own = processes.devices() if devices is None else devices
         shared = math.gcd(self.fsdp, len(own))
         shape = (len(own) // shared, shared)
         mesh = jax.make_mesh(shape, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2, devices=own)
         if devices is None:
-            connect(mesh)
+            processes.connect(mesh)
         return mesh
 
 
