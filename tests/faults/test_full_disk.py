@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sde_jax.commands.evaluate.states import Cache
 from sde_jax.commands.sample import save_arrays
 from sde_jax.commands.workdir import Workdir
 from sde_jax.errors import InputError, RunError
@@ -70,6 +71,14 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path):
         Workdir(tmp_path).write_json("facts.json", {"after": list(range(100))})
     assert (tmp_path / "facts.json").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["facts.json"]
+
+
+def test_a_cache_on_a_full_disk_is_told_and_the_work_goes_on(tmp_path, capsys):
+    with full_disk():
+        Cache(tmp_path).write_json("reference.json", {"a": 1})
+        told = capsys.readouterr().err
+    assert told.startswith(f"sde-jax: {tmp_path}/reference.json: cannot be written (File too large); ")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_place_that_was_wrong_from_the_beginning_is_bad_input(tmp_path):
