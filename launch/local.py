@@ -9,11 +9,14 @@ A process that ends badly ends the others: they have `--grace` seconds to end by
 and are then killed. After that the exit codes of `sde-jax` decide: 75, 76 and 128 + n (ended by signal n) start the
 group again, up to `--restarts` times, with another port; every other code, 2 and 3 among them, never does.
 
-SIGTERM, SIGINT and SIGHUP are handed on once, to all, as SIGTERM, and nothing is started any more; a second one kills.
-The exit code is that of the process that first ended badly, or the first that forbids another start; 0 when all did.
+SIGTERM, SIGINT and SIGHUP are handed on once, to all, as SIGTERM, and nothing is started any more; a second SIGTERM or
+SIGINT kills. SIGHUP, which a lost terminal sends more than once, does not count, and stays ignored where it was, as
+under `nohup`. Where nobody reads what the processes write, they go on all the same. The exit code is that of the
+process that first ended badly, or the first that forbids another start; 0 when all did well.
 """
 
 import argparse
+import io
 import os
 import shlex
 import shutil
@@ -26,11 +29,13 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from typing import IO
+from queue import Empty, Full, Queue, SimpleQueue
+from typing import IO, TextIO
 
 POLL = 0.2
 """Seconds after which signals and deadlines are looked at."""
+PATIENCE = 5.0
+"""Seconds for which a reader that has stopped reading is waited for, and what holds the pipe of an ended process."""
 INTERRUPTED, STUCK = 75, 76
 """What `sde-jax` exits with after a save on a signal, and where no step ended in time."""
 
@@ -72,13 +77,47 @@ class Job:
         return environment
 
 
+class Voice:
+    """Writes lines, on a thread, to standard output and standard error. Nobody need read them."""
+
+    def __init__(self) -> None:
+        self._lines: Queue[tuple[TextIO | None, str, threading.Event]] = Queue(1000)
+        self._patience = PATIENCE
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        threading.Thread(target=self._write, daemon=True).start()
+
+    def say(self, stream: TextIO | None, text: str) -> threading.Event:
+        """Have a line written, and return what is set then; it is dropped where the reader has stopped reading."""
+        written = threading.Event()
+        try:
+            self._lines.put((stream, text, written), timeout=self._patience)
+            self._patience = PATIENCE
+        except Full:
+            self._patience = 0.0
+        return written
+
+    def _write(self) -> None:
+        while True:
+            stream, text, written = self._lines.get()
+            if stream is not None:
+                try:
+                    print(text, file=stream, flush=True)
+                except OSError:  # a pipe without a reader, a terminal that is lost, a full disk
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            written.set()
+
+    def finish(self) -> bool:
+        """Wait until all is written, and return whether it is: a reader may have stopped reading."""
+        return self.say(None, "").wait(PATIENCE)
+
+
 class Member:
     """One process, the first of a process group of its own; its end is put into `ends` as (index, exit code)."""
 
-    _writing = threading.Lock()
-
-    def __init__(self, job: Job, index: int, port: int, ends: SimpleQueue):
-        self._index, self._ends = index, ends
+    def __init__(self, job: Job, index: int, port: int, ends: SimpleQueue, voice: Voice):
+        self._index, self._ends, self._voice = index, ends, voice
         self._process = subprocess.Popen(
             job.arguments(index, port),
             env=job.environment(),
@@ -103,13 +142,11 @@ class Member:
     def join(self) -> None:
         """Wait until all that an ended process wrote is shown."""
         for thread in self._threads:
-            thread.join(timeout=5)  # what left the group and lives on may hold the pipe
+            thread.join(PATIENCE)  # what left the group and lives on may hold the pipe
 
-    def _copy(self, source: IO[str], target: IO[str]) -> None:
+    def _copy(self, source: IO[str], target: TextIO | None) -> None:
         for line in filter(str.strip, source):  # a progress bar's return to the start is an empty line
-            with self._writing:
-                target.write(f"[{self._index}] {line.rstrip()}\n")
-                target.flush()
+            self._voice.say(target, f"[{self._index}] {line.rstrip()}")
 
     def _wait(self) -> None:
         os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
@@ -125,19 +162,20 @@ class Member:
 class Launcher:
     """Runs a job until it is done, gives up, or is told to stop."""
 
-    def __init__(self, job: Job, restarts: int, grace: float):
-        self._job, self._restarts, self._grace = job, restarts, grace
+    def __init__(self, job: Job, restarts: int, grace: float, voice: Voice):
+        self._job, self._restarts, self._grace, self._voice = job, restarts, grace, voice
         self._events: SimpleQueue = SimpleQueue()
-        self._signals = 0
+        self._stopping = self._ordered = False
 
     def run(self) -> int:
         """Return the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda number, frame: self._events.put(signal.Signals(number)))
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda number, frame: self._events.put(signal.Signals(number)))
         started = 0
         while True:
             code, failed = self._run_once()
-            if code == 0 or self._signals or not restartable(code) or started == self._restarts:
+            if code == 0 or self._stopping or not restartable(code) or started == self._restarts:
                 return code
             started += 1
             self._say(f"process {failed} ended with {code}; start {started} of {self._restarts} more")
@@ -145,7 +183,7 @@ class Launcher:
     def _run_once(self) -> tuple[int, int]:
         """Start the group and see it to its end; return the exit code that counts and whose it is."""
         port = free_port()
-        members = [Member(self._job, index, port, self._events) for index in range(self._job.processes)]
+        members = [Member(self._job, index, port, self._events, self._voice) for index in range(self._job.processes)]
         bad: list[tuple[int, int]] = []
         remaining, deadline, told = len(members), float("inf"), False
         while remaining:
@@ -170,19 +208,21 @@ class Launcher:
         return (final or bad or [(0, 0)])[0]
 
     def _stop(self, members: list[Member], number: signal.Signals) -> None:
-        self._signals += 1
-        again = self._signals > 1
-        self._say(f"{number.name}: {'killing all' if again else 'handed on to all; a second one kills'}")
-        self._send(members, signal.SIGKILL if again else signal.SIGTERM)
+        if not self._stopping:
+            self._say(f"{number.name}: handed on to all; a second one kills")
+            self._send(members, signal.SIGTERM)
+        elif self._ordered and number != signal.SIGHUP:
+            self._say(f"{number.name}: killing all")
+            self._send(members, signal.SIGKILL)
+        self._stopping, self._ordered = True, self._ordered or number != signal.SIGHUP
 
     @staticmethod
     def _send(members: list[Member], number: signal.Signals) -> None:
         for member in members:
             member.send(number)
 
-    @staticmethod
-    def _say(text: str) -> None:
-        print(f"launch: {text}", file=sys.stderr, flush=True)
+    def _say(self, text: str) -> None:
+        self._voice.say(sys.stderr, f"launch: {text}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -204,7 +244,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not program or shutil.which(program[0]) is None:
         parser.error(f"--program {flags.program!r}: no such program")
     job = Job([*program, *given[end + 1 :]], flags.processes, flags.devices_per_process)
-    return Launcher(job, flags.restarts, flags.grace).run()
+    voice = Voice()
+    code = Launcher(job, flags.restarts, flags.grace, voice).run()
+    if not voice.finish():
+        os._exit(code)  # an ordinary exit would wait for the thread that writes to who reads no more
+    return code
 
 
 def _count(text: str) -> int:

@@ -1,6 +1,12 @@
 """The errors that a user is meant to read."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral
+
+GAVE_OUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Codes of an `OSError` that say nothing of the place: the disk is full, its quota is spent, or it is broken."""
 
 
 class InputError(ValueError):
@@ -27,6 +33,23 @@ def shown(text: object, most: int = 200) -> str:
     text = str(text)
     cut = text if len(text) <= most else f"{text[: most // 2]}...{text[len(text) - most // 2 :]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in cut)
+
+
+@contextmanager
+def writing(path: object) -> Iterator[None]:
+    """Within it a file is written; an `OSError`, which of a full disk names no file, is raised as what names `path`.
+
+    A `RunError` where the disk gave out: the command was right, and may be run again once there is room. Else an
+    `InputError`: the place was wrong from the beginning.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in GAVE_OUT:
+            advice = "make room there, and run the same command again"
+            raise RunError(f"{path}: cannot be written ({reason}); {advice}") from error
+        raise InputError(f"{path}: cannot be written ({reason}); choose another place") from error
 
 
 def whole(value: object, least: int, most: float = float("inf")) -> bool:

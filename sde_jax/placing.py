@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sde_jax.errors import InputError, shown
+from sde_jax.errors import InputError, shown, writing
 
 NEW, OLD = "new", "old"
 """Within the passing directory: what is being made, and what stood in its place."""
@@ -84,10 +84,10 @@ def placed(directory: Path, files: Collection[str] = ()) -> Iterator[Path]:
     """Yield a new directory that takes the place of `directory` when the block ends, and goes if it raises.
 
     What a killed process had put aside to replace it is put back first. Raises `InputError` where `directory` is a
-    file, holds anything but `files`, or cannot be written.
+    file or holds anything but `files`, and as `errors.writing` does where it cannot be written.
     """
     target = directory.expanduser().absolute()
-    try:
+    with writing(directory):
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target)
         require_free(target, files)
@@ -108,8 +108,6 @@ def placed(directory: Path, files: Collection[str] = ()) -> Iterator[Path]:
         finally:
             shutil.rmtree(passing, ignore_errors=True)
             os.close(lock)
-    except (OSError, shutil.Error) as error:
-        raise InputError(f"{directory}: cannot be written ({error.strerror or error}); choose another place") from error
 
 
 def require_free(target: Path, files: Collection[str] = ()) -> None:

@@ -1,16 +1,17 @@
 """The command line: `sde-jax COMMAND`, with the commands of `flags.py`."""
 
 import argparse
-import io
 import json
 import logging
 import os
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from absl import app
 
+from sde_jax.cli import streams
 from sde_jax.cli.flags import parse as parse
 from sde_jax.errors import InputError, RunError, shown
 
@@ -19,18 +20,21 @@ PATHS = ("workdir", "output", "reference", "write_reference", "cache", "classifi
 
 def main() -> None:
     """Run the command line and exit."""
-    app.run(_run, flags_parser=parse)
+    with streams.standard():
+        app.run(_run, flags_parser=parse)
 
 
 def _run(flags: argparse.Namespace) -> NoReturn:
     from sde_jax import processes
+    from sde_jax.cli import compiled
 
     try:
-        _prepare()
-        _connect(flags)
-        with processes.together(), processes.interruptible():
-            _agree(flags)
-            code = _dispatch(flags)
+        _quieten()
+        with compiled.kept():
+            _connect(flags)
+            with processes.together(), processes.interruptible(), _devices_there():
+                _agree(flags)
+                code = _dispatch(flags)
         sys.exit(code)
     except InputError as error:
         print(_told(error), file=sys.stderr)
@@ -44,10 +48,9 @@ def _run(flags: argparse.Namespace) -> NoReturn:
     except KeyboardInterrupt:
         print("sde-jax: interrupted", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
+        if error.filename == streams.OUT:
+            raise
         print(_told(error), file=sys.stderr)
         sys.exit(3)
 
@@ -97,6 +100,7 @@ def _train(flags: argparse.Namespace) -> int:
     if flags.dry_run:
         doctor.dry_run(experiment)
         return 0
+    streams.never_fail(sys.stdout)  # hours of training do not end because nobody listens
     if flags.command == "train":
         return train.run(experiment, flags.workdir, flags.accept_changed_data)
     return everything.run(experiment, flags.workdir, flags.num_samples, flags.accept_changed_data)
@@ -182,21 +186,24 @@ def _show(facts: dict[str, Any], as_json: bool) -> int:
     return 0
 
 
-def _prepare() -> None:
-    """Quieten the libraries' chatter, show lines as they are written, and keep compiled programs between runs."""
-    import jax
+@contextmanager
+def _devices_there() -> Iterator[None]:
+    """Raise `InputError` where something failed because JAX has no devices to work on."""
+    from sde_jax import processes
+
+    try:
+        yield
+    except (RuntimeError, AssertionError):  # JAX raises either
+        processes.devices()
+        raise
+
+
+def _quieten() -> None:
+    """Keep the libraries from saying what is raised and reported, first, on lines of their own."""
     from absl import logging as absl_logging
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
-    # What fails is raised and reported; these loggers would say so first, on lines of their own.
     absl_logging.set_verbosity(absl_logging.FATAL)
     logging.getLogger("jax._src.callback").setLevel(logging.CRITICAL)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sde_jax" / "compiled"
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def _connect(flags: argparse.Namespace) -> None:
@@ -220,7 +227,8 @@ def _connect(flags: argparse.Namespace) -> None:
     # Gloo writes of its connections to standard output.
     shown = os.dup(1) if processes.is_first() else os.open(os.devnull, os.O_WRONLY)
     os.dup2(2, 1)
-    sys.stdout = os.fdopen(shown, "w", buffering=1)
+    streams.say_to(shown)
+    streams.never_fail(sys.stdout)
 
 
 def _agree(flags: argparse.Namespace) -> None:

@@ -1,6 +1,5 @@
 """`sde-jax train`: train, or go on where a run stopped."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -37,6 +36,7 @@ from sde_jax.training import (
     Shelf,
     TrainState,
     TrainStep,
+    append_line,
     make_step,
     require_name,
     sharded,
@@ -228,5 +228,4 @@ class Trainer:
     def _tell(self, anomaly: Anomaly) -> None:
         if processes.is_first():
             row = {name: value if np.isfinite(value).all() else str(value) for name, value in asdict(anomaly).items()}
-            with (self.workdir.path / ANOMALIES).open("a") as file:
-                file.write(json.dumps(row) + "\n")
+            append_line(self.workdir.path / ANOMALIES, row)

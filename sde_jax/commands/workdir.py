@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 
 from sde_jax import nn, processes
 from sde_jax.commands.continuing import continued, require_same
-from sde_jax.errors import InputError, RunError, shown
+from sde_jax.errors import InputError, RunError, shown, writing
 from sde_jax.model import Model, Record
 from sde_jax.placing import ordinary, placed, placed_file, require_directory, require_place
 from sde_jax.training import Checkpoints, Shelf, TrainState, replicated, require_name, sharded
@@ -164,19 +164,17 @@ class Workdir:
         return self.write(name, lambda file: file.write_text(json.dumps(data, indent=2) + "\n"))
 
     def write(self, name: str, write: Callable[[Path], Any]) -> Path:
-        """Have `write` make a file under a passing name, then give it its own; raises `InputError` where it cannot.
+        """Have `write` make a file under a passing name, then give it its own; of several processes the first alone.
 
-        Of several processes the first alone does it.
+        Raises as `errors.writing` does where it cannot.
         """
         target = self.path / name
         if not processes.is_first():
             return target
-        try:
+        with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             with placed_file(target) as passing:
                 write(passing)
-        except OSError as error:
-            raise InputError(f"{target}: cannot be written ({error.strerror}); choose another place") from error
         return target
 
     def require_places(self, *names: str) -> None:

@@ -1,11 +1,12 @@
 """Data: random-access sources of images, arrays and tables, and the stream of shuffled batches that training reads."""
 
 from sde_jax.data.array_file import ArrayFile as ArrayFile
+from sde_jax.data.cache import own_cache as own_cache
+from sde_jax.data.cache import user_cache as user_cache
 from sde_jax.data.contents import Contents as Contents
 from sde_jax.data.contents import DataContents as DataContents
 from sde_jax.data.contents import contents as contents
 from sde_jax.data.digits import Digits as Digits
-from sde_jax.data.digits import user_cache as user_cache
 from sde_jax.data.fingerprint import fingerprint as fingerprint
 from sde_jax.data.hugging_face import HuggingFace as HuggingFace
 from sde_jax.data.images import Images as Images

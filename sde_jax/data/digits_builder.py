@@ -42,18 +42,7 @@ class HandwrittenDigits(tfds.core.GeneratorBasedBuilder, skip_registration=True)
         )
 
     def _split_generators(self, dl_manager):
-        from sklearn.datasets import load_digits
-
-        pixels, labels = load_digits(return_X_y=True)
-        # RandomState, because numpy froze its numbers for good; those of Generator may change.
-        order = np.random.RandomState(0).permutation(sum(_SIZES.values()))
-        images = np.asarray(pixels)[order].reshape(-1, *_SHAPE).astype(np.uint8)
-        labels = np.asarray(labels)[order].astype(np.int32)
-        cut = _SIZES["train"]
-        return {
-            "train": self._generate_examples(images[:cut], labels[:cut]),
-            "held_out": self._generate_examples(images[cut:], labels[cut:]),
-        }
+        return {split: self._generate_examples(*arrays) for split, arrays in _made().items()}
 
     def _generate_examples(self, images: np.ndarray, labels: np.ndarray):
         for key, (image, label) in enumerate(zip(images, labels, strict=True)):
@@ -63,14 +52,38 @@ class HandwrittenDigits(tfds.core.GeneratorBasedBuilder, skip_registration=True)
 def read_digits(root: Path) -> Splits:
     """The digits under `root`, prepared there first if they are not yet; raises as `Digits.open` does."""
     try:
-        builder = _builder(root)
-        if not _is_complete(builder):
-            builder = _prepare(builder, root)
+        return prepared_digits(root)
     except OSError as error:
         raise InputError(
             f"cannot prepare the digits in {root}: {error}; give a path to a folder that can be written"
         ) from error
+
+
+def prepared_digits(root: Path) -> Splits:
+    """As `read_digits`; raises `OSError` where they cannot be written."""
+    builder = _builder(root)
+    if not _is_complete(builder):
+        builder = _prepare(builder, root)
     return Splits(_read(builder, "train"), _read(builder, "held_out"), _SHAPE, _LEVELS)
+
+
+def unprepared_digits() -> Splits:
+    """The digits, written nowhere."""
+    made = {split: Arrays(*arrays) for split, arrays in _made().items()}
+    return Splits(made["train"], made["held_out"], _SHAPE, _LEVELS)
+
+
+def _made() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return images [n, 8, 8, 1] uint8 and labels [n] int32 of `train` and `held_out`."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    # RandomState, because numpy froze its numbers for good; those of Generator may change.
+    order = np.random.RandomState(0).permutation(sum(_SIZES.values()))
+    images = np.asarray(pixels)[order].reshape(-1, *_SHAPE).astype(np.uint8)
+    labels = np.asarray(labels)[order].astype(np.int32)
+    cut = _SIZES["train"]
+    return {"train": (images[:cut], labels[:cut]), "held_out": (images[cut:], labels[cut:])}
 
 
 def _builder(root: Path) -> HandwrittenDigits:

@@ -3,7 +3,10 @@
 import itertools
 from typing import Any
 
+import jax
 from jax._src import distributed  # JAX has no public way to the store of the processes that it connects
+
+from sde_jax.errors import InputError
 
 FOREVER = 7 * 24 * 3600 * 1000
 """Milliseconds, of waits that only the end of a process ends."""
@@ -28,6 +31,17 @@ def is_first() -> bool:
 def named(process: int) -> str:
     """Return "process 1 of 4", as all messages call it."""
     return f"process {process} of {count()}"
+
+
+def devices() -> list[Any]:
+    """Return the devices of all processes; raises `InputError` where JAX cannot start what it is asked for."""
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter, without a word, for JAX_PLATFORMS=cuda on a CPU's JAX
+        asked = f"JAX_PLATFORMS = {jax.config.values['jax_platforms'] or 'unset'}"
+        reason = " ".join(str(error).split()) or "this JAX knows no such devices"
+        advice = "install what they need, or set JAX_PLATFORMS=cpu"
+        raise InputError(f"{asked}: JAX finds no devices ({reason}); {advice}") from error
 
 
 def store() -> Any:

@@ -5,13 +5,17 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from sde_jax.errors import whole
 from sde_jax.processes import job
 from sde_jax.processes.rendezvous import Connections
 
 PATIENCE = 5.0
 """Seconds that a process has to print what it is told and to end."""
+
+LONGEST = 1 << 20
+"""Characters of what a process says."""
 
 
 class Notice(NamedTuple):
@@ -21,6 +25,13 @@ class Notice(NamedTuple):
     text: str
     code: int
     stacks: bool = False
+
+
+def _notice(said: Any) -> Notice:
+    notice = Notice(*said)
+    if not (whole(notice.process, 0, job.count() - 1) and whole(notice.code, 0, 255) and isinstance(notice.text, str)):
+        raise ValueError("no process gives such notice")
+    return notice
 
 
 class Line:
@@ -53,15 +64,16 @@ class Line:
         self._send(self._peers.keys(), "bye")
 
     def _follow(self, process: int, hear: Callable[[Notice], None], gone: Callable[[int], Notice]) -> None:
-        with suppress(OSError, ValueError):  # a connection that breaks is one that ends
-            for line in self._said[process]:
+        # A connection that breaks, or brings what no process says, is one that ends.
+        with suppress(OSError, ValueError, TypeError, RecursionError):
+            while line := self._said[process].readline(LONGEST):
                 said = json.loads(line)
                 if said == "bye":
                     return
                 if said == "heard":
                     self._end(process)
                 else:  # elsewhere: this thread goes on to see the other process end
-                    threading.Thread(target=hear, args=(Notice(*said),), daemon=True).start()
+                    threading.Thread(target=hear, args=(_notice(said),), daemon=True).start()
         self._end(process)
         hear(gone(process))
 

@@ -8,7 +8,7 @@ from jax._src.clusters import ClusterEnv  # JAX tells nobody what it detects, an
 
 from sde_jax.errors import InputError
 from sde_jax.processes.line import Line
-from sde_jax.processes.rendezvous import call, gather
+from sde_jax.processes.rendezvous import call, gather, listening
 from sde_jax.processes.slurm import local_devices
 from sde_jax.processes.together import attach
 
@@ -26,10 +26,11 @@ def initialize(
 ) -> None:
     """Connect this process with the others of its job; to be called before JAX is asked for a device.
 
-    coordinator: HOST:PORT of process 0, where it listens; count, index: how many processes there are, and which of them
-    this one is. All three, or none: JAX then detects SLURM, Open MPI, Kubernetes or a Cloud TPU. wait: seconds in which
-    all must have come. Raises `InputError` where they have not, where the port is in use, where the numbers are off,
-    and where nothing is detected.
+    coordinator: HOST:PORT of process 0, which listens at that address alone, and at every one of its machine where HOST
+    is a name other than localhost; count, index: how many processes there are, and which of them this one is. All
+    three, or none: JAX then detects SLURM, Open MPI, Kubernetes or a Cloud TPU. wait: seconds in which all must have
+    come. Raises `InputError` where they have not, where the port is in use or the address another machine's, where the
+    numbers are off, and where nothing is detected.
     """
     given = coordinator, count, index
     if None in given and given != (None, None, None):
@@ -42,11 +43,13 @@ def initialize(
     host, port = _address(coordinator)
     if count == 1:
         return
-    connections = gather(port, count, wait) if index == 0 else call(host, port, count, index, wait)
+    connections = gather(port, count, wait, host) if index == 0 else call(host, port, count, index, wait)
+    address = listening(host)
     jax.distributed.initialize(
         coordinator,
         count,
         index,
+        coordinator_bind_address=address and f"{f'[{address}]' if ':' in address else address}:{port}",
         local_device_ids=devices,
         cluster_detection_method="deactivate",
         initialization_timeout=CONNECT,

@@ -17,11 +17,18 @@ class Watch:
     """Calls `stuck(seconds, step)`, on a thread, once no step has ended for more than `limit(intervals)` seconds.
 
     `step` is the last one that ended. The time until the first one ends, which is spent on compilation, is no interval.
-    A context manager; nothing is watched outside of it.
+    Each pause may last `pause` seconds: a disk or another process may keep one waiting for ever. A context manager;
+    nothing is watched outside of it.
     """
 
-    def __init__(self, limit: Callable[[Sequence[float]], float], step: int, stuck: Callable[[float, int], object]):
-        self._limit, self._step, self._stuck = limit, step, stuck
+    def __init__(
+        self,
+        limit: Callable[[Sequence[float]], float],
+        step: int,
+        stuck: Callable[[float, int], object],
+        pause: float = math.inf,
+    ):
+        self._limit, self._step, self._stuck, self._pause = limit, step, stuck, pause
         self._intervals: deque[float] | None = None
         self._pauses = 0
         self._since = self._paused = time.monotonic()
@@ -52,7 +59,7 @@ class Watch:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Within it no time passes: for evaluation, sampling and waits for checkpoints."""
+        """Within it the time of a step stands still: for evaluation, sampling and waits for checkpoints."""
         with self._change:
             if not self._pauses:
                 self._paused = time.monotonic()
@@ -68,9 +75,11 @@ class Watch:
     def _run(self) -> None:
         with self._change:
             while not self._over:
-                waited = 0.0 if self._pauses else time.monotonic() - self._since
-                left = self._limit(self._intervals or ()) - waited
+                since, limit = self._since, self._limit(self._intervals or ())
+                if self._pauses:
+                    since, limit = self._paused, self._pause
+                left = limit - (time.monotonic() - since)
                 if left <= 0:
-                    self._stuck(waited, self._step)
+                    self._stuck(limit - left, self._step)
                     return
                 self._change.wait(min(left, LOOK))

@@ -14,8 +14,9 @@ from sde_jax.processes.watch import Watch
 class Watchdog:
     """A run is stuck when no step has ended for max(least, multiple x median of the last intervals) seconds.
 
-    first: the limit, in seconds, before two intervals are known: it must allow for compilation. multiple = 0 turns the
-    watchdog off. Raises `InputError` out of range.
+    first: the limit, in seconds, before two intervals are known, and of each stretch of what is no step: it must allow
+    for compilation, for a preview, and for the wait until a checkpoint is written. multiple = 0 turns the watchdog off.
+    Raises `InputError` out of range.
     """
 
     multiple: float = 20.0
@@ -48,4 +49,4 @@ class Watchdog:
             limits = f"watchdog: multiple {self.multiple:g}, least {self.least:g} s, first {self.first:g} s"
             end(f"no step has ended for {seconds:.0f} s, since step {last} ({limits}); stacks:", stacks=True)
 
-        return Watch(self.limit, step, stuck)
+        return Watch(self.limit, step, stuck, self.first)

@@ -34,6 +34,7 @@ from sde_jax.training.guard import Guard as Guard
 from sde_jax.training.guard import Interruption as Interruption
 from sde_jax.training.guard import Row as Row
 from sde_jax.training.health import Health as Health
+from sde_jax.training.lines import append_line as append_line
 from sde_jax.training.loop import Events as Events
 from sde_jax.training.loop import Plan as Plan
 from sde_jax.training.loop import train as train

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tensorboardX import SummaryWriter
 
-from sde_jax.errors import whole
+from sde_jax.errors import InputError, RunError, whole
 from sde_jax.training.account import Account
 from sde_jax.training.clock import Clock
-from sde_jax.training.lines import append_line, line, read_lines, replace_lines
+from sde_jax.training.event_file import EventFile
+from sde_jax.training.lines import append_line, read_lines, replace_lines
 from sde_jax.training.tracker import Tracking
 
 LARGEST = 1e300
@@ -27,7 +27,8 @@ class Books:
     has the run's `account` up to there, over all starts, as `Account.row` tells it; time is that of `clock`. What
     happened besides the steps, starts, rollbacks and ends, is in `history.jsonl`, with its step, its Unix time and
     the account; nothing is dropped there. With `writing` False, as in all processes but the first, nothing is
-    touched. `tracking` is told what TensorBoard is. `rollbacks`: how many there were.
+    touched. `tracking` is told what TensorBoard is. `rollbacks`: how many there were. A file that cannot be written is
+    named at once: by `RunError` where the disk gave out, else by `InputError`.
     """
 
     FILE = "metrics.jsonl"
@@ -55,7 +56,7 @@ class Books:
     def __exit__(self, *exception: object) -> None:
         if self._writing:
             self._close()
-            with suppress(OSError):  # a full disk, which has been told of
+            with suppress(InputError, RunError):  # a full disk, which has been told of
                 self._happened("end" if exception[0] is None else "error", self._step)
             if self._tracking:
                 self._tracking.close(exception[0] is not None)
@@ -75,17 +76,16 @@ class Books:
             return
         self._step = step
         row = {"step": step, **values, **self.account.row()}
-        self._lines.write(line(row))
+        append_line(self._directory / self.FILE, row)
         scalars = {tag: number for name, value in row.items() for tag, number in _scalars(name, value)}
-        for tag, number in scalars.items():
-            self._events.add_scalar(tag, number, step)
+        self._events.scalars(step, scalars)
         if self._tracking:
             self._tracking.log(step, scalars)
 
     def picture(self, step: int, name: str, pixels: np.ndarray) -> None:
         """Show a picture, uint8 [height, width, channels], in TensorBoard."""
         if self._writing:
-            self._events.add_image(name, pixels, step, dataformats="HWC")
+            self._events.picture(step, name, pixels)
             if self._tracking:
                 self._tracking.picture(step, name, pixels)
 
@@ -102,14 +102,11 @@ class Books:
         self._before = replace(self._before, lost=now.lost)
         self._step = step
         self._happened(event, step)
-        path = self._directory / self.FILE
-        replace_lines(path, kept)
-        self._lines = path.open("a", buffering=1)
+        replace_lines(self._directory / self.FILE, kept)
         suffix = f".{step}.{len(read_history(self._directory))}"
-        self._events = SummaryWriter(str(self._directory / "tensorboard"), purge_step=step + 1, filename_suffix=suffix)
+        self._events = EventFile(self._directory / "tensorboard", step + 1, suffix)
 
     def _close(self) -> None:
-        self._lines.close()
         self._events.close()
 
     def _happened(self, event: str, step: int) -> None:

@@ -8,6 +8,7 @@ from types import FrameType
 import jax
 import numpy as np
 
+from sde_jax.processes import ENDING, handled
 from sde_jax.training.anomaly import Anomaly, OnAnomaly
 from sde_jax.training.step import Metrics
 
@@ -65,23 +66,29 @@ class Guard:
 
 
 class Interruption:
-    """Within it, SIGTERM and SIGINT raise a flag instead of ending the process; a second one ends it at once."""
+    """Within it SIGTERM, SIGINT and SIGHUP raise a flag instead of ending the process; `signal` is the first that came.
+
+    A second SIGTERM or SIGINT ends it at once. A lost terminal sends SIGHUP more than once, and before SIGTERM, so it
+    does not count. A signal that was ignored before, as SIGHUP is by `nohup`, still is.
+    """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self._handled = handled((*ENDING, signal.SIGINT), self._receive)
 
     def __enter__(self) -> "Interruption":
-        self._before = {s: signal.signal(s, self._receive) for s in (signal.SIGTERM, signal.SIGINT)}
+        self._handled.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._handled.__exit__(None, None, None)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.signal = signal.Signals(number)
-        for s in self._before:
-            signal.signal(s, signal.SIG_DFL)
+        self.signal = self.signal or signal.Signals(number)
+        if number != signal.SIGHUP:
+            for ending in (signal.SIGTERM, signal.SIGINT):
+                if signal.getsignal(ending) == self._receive:
+                    signal.signal(ending, signal.SIG_DFL)
 
     def __bool__(self) -> bool:
         return self.signal is not None

@@ -4,11 +4,13 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sde_jax.errors import writing
 from sde_jax.placing import ordinary
 
 
@@ -24,17 +26,33 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def append_line(path: Path, row: Mapping[str, Any]) -> None:
-    """Add a row, on a line of its own also where a kill cut the line before it off."""
-    with path.open("ab+") as file:
+    """Add a row, on a line of its own also where a kill or a full disk cut the line before it off.
+
+    Raises as `errors.writing` does.
+    """
+    with writing(path), path.open("ab+") as file:
         whole = file.tell() == 0 or (file.seek(-1, os.SEEK_END), file.read(1))[1] == b"\n"
         file.write(("" if whole else "\n").encode() + line(row).encode())
 
 
 def replace_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a file of these rows in place of the one there; a kill leaves one or the other."""
+    """Write a file of these rows in place of the one there, as `replace_text` does."""
+    replace_text(path, "".join(map(line, rows)))
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file in place of the one there; a kill or a full disk leaves one or the other.
+
+    Raises as `errors.writing` does.
+    """
     partial = path.with_suffix(".partial")
-    partial.write_text("".join(map(line, rows)))
-    partial.replace(path)
+    try:
+        with writing(path):
+            partial.write_text(text)
+            partial.replace(path)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
 
 
 def line(row: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from sde_jax import processes
 from sde_jax.errors import InputError
 from sde_jax.typing import Batch
 
@@ -35,11 +36,17 @@ class MeshShape:
             raise InputError(f"fsdp = {self.fsdp}: expected 1 or more")
 
     def over(self, devices: Sequence[Any] | None = None) -> Mesh:
-        """Return the mesh of all devices (or those given), axes `data` and `fsdp`; the latter fits where it can."""
-        devices = jax.devices() if devices is None else devices
-        shared = math.gcd(self.fsdp, len(devices))
-        shape = (len(devices) // shared, shared)
-        return jax.make_mesh(shape, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2, devices=devices)
+        """Return the mesh of all devices (or those given), axes `data` and `fsdp`; the latter fits where it can.
+
+        Of several processes all call it, as they do `processes.connect`.
+        """
+        own = processes.devices() if devices is None else devices
+        shared = math.gcd(self.fsdp, len(own))
+        shape = (len(own) // shared, shared)
+        mesh = jax.make_mesh(shape, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2, devices=own)
+        if devices is None:
+            processes.connect(mesh)
+        return mesh
 
 
 def data_mesh(devices: Sequence[Any] | None = None) -> Mesh:

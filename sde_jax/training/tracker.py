@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from sde_jax.errors import InputError
+from sde_jax.training.lines import replace_text
 
 
 class Tracking(Protocol):
@@ -125,7 +126,5 @@ class _WandBRun:
 
 def _identity(path: Path) -> str:
     if not path.exists():
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"id": secrets.token_hex(8)}) + "\n")
-        partial.replace(path)
+        replace_text(path, json.dumps({"id": secrets.token_hex(8)}) + "\n")
     return json.loads(path.read_text())["id"]

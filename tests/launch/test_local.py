@@ -216,3 +216,36 @@ def test_two_jax_processes_add_up_over_gloo(script, sum_over_processes):
     assert process.returncode == 0, err
     sums = sorted(line for line in out.splitlines() if "sum" in line)
     assert sums == [f"[{index}] process {index} of 2, devices 4, sum 6" for index in (0, 1)]
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_processes_go_on_where_their_reader_is_gone_or_has_stopped_reading(script, tmp_path, close):
+    program = "import sys\nfor i in range(9000): print(i, 'x' * 50)\nopen(sys.argv[1], 'w').close()"
+    run = script("local.py", "--program", shlex.join([sys.executable, "-c", program]), "--", tmp_path / "done")
+    assert run.stdout.readline().startswith("[0] 0 x")
+    if close:
+        run.stdout.close()
+        run.stdout = None  # which the fixture would read
+    assert run.wait(timeout=120) == 0
+    assert (tmp_path / "done").exists()
+
+
+def test_a_terminal_that_is_lost_says_so_more_than_once_and_kills_nothing(group):
+    run = group("save,save", "--grace", 60)
+    run.await_starts(2)
+    for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
+        run.process.send_signal(number)
+    assert run.end()[0] == 75
+    assert run.signals(0) == run.signals(1) == [str(int(signal.SIGTERM))]
+
+
+def test_a_hang_up_that_was_ignored_is_ignored(script):
+    program = shlex.join([sys.executable, "-c", "import time; print('here', flush=True); time.sleep(3)"])
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        run = script("local.py", "--program", program)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert run.stdout.readline() == "[0] here\n"
+    run.send_signal(signal.SIGHUP)
+    assert run.wait(timeout=120) == 0

@@ -17,16 +17,17 @@ def started(job):
     return start
 
 
-def test_sigterm_ends_what_is_inside_a_computation_with_75_and_one_line(job, started):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_what_is_inside_a_computation_with_75_and_one_line(job, started, number):
     process = started("""
 with processes.interruptible():
     print("ready", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # minutes, in which Python hears no signal
 """)
-    process.send_signal(signal.SIGTERM)
-    [ended] = job.ends(process, within=10)
+    process.send_signal(number)
+    [ended] = job.ends(process, within=60)
     assert ended.code == 75
-    assert ended.err.startswith("sde-jax: SIGTERM: ended")
+    assert ended.err.startswith(f"sde-jax: {number.name}: ended")
     assert len(ended.err.splitlines()) == 1
 
 
@@ -74,3 +75,17 @@ def test_outside_the_main_thread_nothing_is_handled():
     thread.start()
     thread.join()
     assert found == [before]
+
+
+def test_a_process_that_nobody_hears_ends_with_75_all_the_same(job, started):
+    process = started("""
+with processes.interruptible():
+    print("ready", flush=True)
+    print("something that is not flushed", end="")
+    time.sleep(600)
+""")
+    for stream in (process.stdout, process.stderr):
+        stream.close()
+    process.stdout = process.stderr = None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 75

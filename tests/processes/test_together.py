@@ -1,7 +1,11 @@
 import signal
+import socket
 import time
+from queue import SimpleQueue
 
 import pytest
+
+from sde_jax.processes.line import Line, Notice
 
 STEPS = """
 with processes.together():
@@ -145,3 +149,48 @@ def test_sigterm_ends_both_processes_with_75_inside_what_they_wait_for(job):
     found = job.ends(*both, within=20)
     assert [ended.code for ended in found] == [75, 75]
     assert all(ended.err.startswith("sde-jax: process 0 of 2: SIGTERM: ended") for ended in found)
+
+
+def test_a_collective_that_fails_ends_both_with_76_and_one_line(job):
+    text = "UNKNOWN: Gloo context initialization failed: DEADLINE_EXCEEDED: GetKeyValue() timed out"
+    found = job.ends(*after_steps(job, f"if n == 5 and index == 1: raise jax.errors.JaxRuntimeError('{text}')"))
+    assert [ended.code for ended in found] == [76, 76]
+    assert {ended.err for ended in found} == {
+        f"sde-jax: process 1 of 2: the processes lost each other ({text}); run the same command again\n"
+    }
+
+
+@pytest.mark.parametrize(
+    "said", [b"\xff\n", b"[1, 2]\n", b'[9, "x", 76, false]\n', b"[" * 10**5 + b"\n", b"1e999\n", b"null\n", b""]
+)
+def test_a_process_that_says_what_none_does_is_gone(said):
+    heard: SimpleQueue = SimpleQueue()
+    with socket.create_server(("127.0.0.1", 0)) as door, socket.create_connection(door.getsockname()) as theirs:
+        ours, _ = door.accept()
+        with ours:
+            Line({1: ours}).listen(heard.put, lambda process: Notice(process, "gone", 76))
+            theirs.sendall(said)
+            theirs.shutdown(socket.SHUT_WR)
+            assert heard.get(timeout=60) == (1, "gone", 76, False)
+            assert heard.empty()
+
+
+@pytest.mark.slow
+def test_processes_that_come_to_their_first_collectives_a_minute_apart_go_on(job):
+    program = """
+    import numpy as np
+    from sde_jax.training.mesh import MeshShape
+    time.sleep(35 * index)
+    with processes.together():
+        time.sleep(35 * index)
+        step()
+        mesh = MeshShape(2).over()
+        time.sleep(35 * index)
+        split = jax.sharding.NamedSharding(mesh, jax.P(("data", "fsdp")))
+        rows = jax.make_array_from_callback((2,), split, lambda i: np.arange(2.0)[i])
+        total = jax.jit(jax.numpy.sum, out_shardings=jax.sharding.NamedSharding(mesh, jax.P()))(rows)
+        print("total", total)
+    """
+    for ended in job.ends(*job.start_two(program), within=400):
+        assert ended.code == 0, ended
+        assert "total 1.0" in ended.out

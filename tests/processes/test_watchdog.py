@@ -64,6 +64,17 @@ def test_pauses_do_not_count():
     assert stuck_of(0.05, 0.05, pause=0.4) == []
 
 
+def test_a_pause_that_does_not_end_is_told():
+    said = []
+    with Watch(lambda intervals: 60, 7, lambda seconds, step: said.append((seconds, step)), pause=0.3) as watch:
+        watch.beat(8)
+        with watch.paused():
+            time.sleep(1.8)
+    [(seconds, step)] = said
+    assert seconds >= 0.3
+    assert step == 8
+
+
 def test_the_limit_is_asked_with_the_intervals_between_beats_but_not_the_time_until_the_first():
     asked = []
     with Watch(lambda intervals: asked.append(list(intervals)) or 60, 0, lambda *_: None) as watch:

@@ -11,6 +11,7 @@ from sde_jax import processes
 from sde_jax.commands.evaluate import reference
 from sde_jax.commands.evaluate.reference import Origin, Reference
 from sde_jax.commands.evaluate.request import Request
+from sde_jax.commands.evaluate.states import Cache
 from sde_jax.commands.workdir import Workdir
 from sde_jax.data import Source, Splits, fingerprint, user_cache
 from sde_jax.errors import InputError
@@ -108,7 +109,7 @@ class Basis:
 
     @property
     def _cache(self) -> Workdir:
-        return Workdir(self.request.cache or user_cache())
+        return Workdir(self.request.cache) if self.request.cache else Cache(user_cache())
 
     def write_reference(self, path: Path) -> None:
         """Write the mean and covariance of the reference's features in EDM's layout."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,20 @@ import jax
 import numpy as np
 
 from sde_jax.commands.workdir import Workdir
+from sde_jax.errors import InputError, RunError
 from sde_jax.placing import ordinary
+
+
+class Cache(Workdir):
+    """The user's cache: what it does not take is told, and measured again another time."""
+
+    def write(self, name: str, write: Callable[[Path], Any]) -> Path:
+        """Have `write` make a file, as a whole or not at all."""
+        try:
+            return super().write(name, write)
+        except (InputError, RunError) as error:
+            print(f"sde-jax: {error}; the work goes on", file=sys.stderr)
+            return self.path / name
 
 
 def digest(of: Mapping[str, Any]) -> str:
