@@ -96,9 +96,14 @@ class Record:
         facts = {"label": jnp.asarray(label), **({"augmentation": jnp.zeros(size)} if size else {}), **facts}
         return self.condition.of(facts, self.shape)
 
+    @property
+    def known_labels(self) -> int:
+        """The classes to draw: those that the network knows, but for any beyond the data's own that have names."""
+        return min(self.label_count, len(self.classes) or self.label_count)
+
     def labels_at(self, index: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-        """Return the labels of samples for which none are asked: class i mod classes of number i, -1 without."""
-        return index % self.label_count if self.label_count else np.full_like(index, -1)
+        """Return labels for samples of which none is asked: each class in turn, -1 for a network that hears none."""
+        return index % self.known_labels if self.label_count else np.full_like(index, -1)
 
     def require_null(self) -> None:
         """Raise `InputError` where the network hears labels and was never trained without: its null token is noise."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sde_jax.data.class_names import in_natural_order
 from sde_jax.data.rows import Rows, check_held_out, split, standardisation
 from sde_jax.data.sources import Splits
 from sde_jax.data.table_reading import read_columns
@@ -18,7 +19,7 @@ class Table:
 
     path: the file. A CSV is UTF-8, separates by `delimiter`, and has the names of its columns in its first line.
     columns: those to model, in this order; by default all but `label`. label: the column of classes, text or numbers,
-    which are numbered in sorted order; by default there is none. held_out: so many rows are held out, chosen as
+    which are numbered in natural order; by default there is none. held_out: so many rows are held out, chosen as
     `rows.split` does.
     """
 
@@ -62,9 +63,6 @@ def _check_columns_vary(path: str, numbers: dict[str, np.ndarray], rows: np.ndar
 
 
 def _classes(values: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    try:
-        classes = sorted(set(values), key=float)
-    except ValueError:
-        classes = sorted(set(values))
+    classes = in_natural_order(values)
     number = {name: index for index, name in enumerate(classes)}
-    return np.array([number[value] for value in values], np.int32), tuple(classes)
+    return np.array([number[value] for value in values], np.int32), classes

@@ -76,6 +76,9 @@ def written(card: Card, model: Model) -> str:
         kind="image" if model.record.is_image else "example",
         shape=" × ".join(map(str, model.record.shape)),
         parameters=_text(sum(np.size(leaf) for leaf in jax.tree.leaves(model.params))),
+        classes=[f"{index}: {name}" for index, name in enumerate(model.record.classes)]
+        if model.record.label_count
+        else [],
         first=next(iter(model.samplers), None),
         version=__version__,
     )

@@ -23,7 +23,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield _line(name, _numbers(facts[name]))
     for split, counts in facts["labels"].items():
         if counts and set(counts) != {"none"}:
-            yield _line(f"labels, {split}", _counts(counts))
+            yield _line(f"labels, {split}", _counts(counts, {name: k for k, name in facts["classes"].items()}))
     for name in ("repeated", "held_out_in_train", "unreadable"):
         yield _line(name.replace("_", " "), f"{facts[name]:,}")
     yield from _noise(facts["noise"], facts["examples"]["train"])
@@ -59,6 +59,8 @@ def _numbers(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.6g}" for value in values[:_MOST_NUMBERS]) + (", ..." if values[_MOST_NUMBERS:] else "")
 
 
-def _counts(counts: Mapping[str, int]) -> str:
-    some = [f"{name} {count:,}" for name, count in list(counts.items())[:_MOST_LABELS]]
+def _counts(counts: Mapping[str, int], index: Mapping[str, str]) -> str:
+    """Return how often each label occurs, with the index of a class whose name is another text."""
+    shown = {name: f"{index[name]} ({name})" if index.get(name, name) != name else name for name in counts}
+    some = [f"{shown[name]}: {count:,}" for name, count in list(counts.items())[:_MOST_LABELS]]
     return ", ".join(some) + (f", ... ({len(counts)} labels)" if len(counts) > _MOST_LABELS else "")

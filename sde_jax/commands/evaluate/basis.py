@@ -11,8 +11,9 @@ from sde_jax import processes
 from sde_jax.commands.evaluate import reference
 from sde_jax.commands.evaluate.reference import Origin, Reference
 from sde_jax.commands.evaluate.request import Request
+from sde_jax.commands.evaluate.told import Told, told
 from sde_jax.commands.workdir import Workdir
-from sde_jax.data import Source, Splits, fingerprint, user_cache
+from sde_jax.data import Source, Splits, fingerprint, numbered_as, user_cache
 from sde_jax.errors import InputError
 from sde_jax.experiment import Evaluation
 from sde_jax.metrics import Extractor, Gaussian, Metric
@@ -50,7 +51,7 @@ class Basis:
                 f"config.data: examples of shape {splits.shape} with {splits.levels} levels; expected those that the "
                 f"run was trained on, {record.shape} with {record.levels}"
             )
-        return splits
+        return numbered_as(splits, record.classes)
 
     @cached_property
     def here(self) -> bool:
@@ -109,6 +110,12 @@ class Basis:
     @property
     def _cache(self) -> Workdir:
         return Workdir(self.request.cache or user_cache())
+
+    @cached_property
+    def told(self) -> Told:
+        """The labels that samples are drawn of."""
+        known = self.record.label_count and self.here
+        return told(self.record, (self.splits, *self.compared) if known else None)
 
     def write_reference(self, path: Path) -> None:
         """Write the mean and covariance of the reference's features in EDM's layout."""
