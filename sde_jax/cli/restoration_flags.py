@@ -35,7 +35,7 @@ def _problem(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", default="MomentMatching", metavar="NAME", help=methods)
     noise = "standard deviation of the measurement's, in units of x_0, which is in data_range; default 0.05"
     parser.add_argument("--noise", type=real, default=0.05, help=noise)
-    mask = "of inpaint: a picture, white where pixels are known; default: the middle half each way is hidden"
+    mask = "of inpaint: a picture, white where pixels are known and black elsewhere, or .npy of bool; default: a square"
     parser.add_argument("--mask", type=path, metavar="FILE", help=mask)
     parser.add_argument("--factor", type=count, default=2, help="of superres: pixels a side of a block; default 2")
     parser.add_argument("--blur", type=real, default=1.0, help="of deblur: deviation in pixels; default 1")

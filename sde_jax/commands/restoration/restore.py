@@ -11,7 +11,7 @@ from PIL import Image
 from sde_jax.commands.pictures import as_bytes
 from sde_jax.commands.restoration.batches import dequantised, posteriors, simulated
 from sde_jax.commands.restoration.files import levels_of
-from sde_jax.commands.restoration.findings import against, cells_of, described, finite, fit, write
+from sde_jax.commands.restoration.findings import against, cells_of, described, finite, fit, pixels_of, write
 from sde_jax.commands.restoration.request import Request, Setting
 from sde_jax.commands.sample import base
 from sde_jax.commands.workdir import Workdir, load
@@ -50,7 +50,7 @@ def run(
         batch = simulated(setting, request.seed, index, truth)
     model = load(workdir, request.average)
     ensemble, seconds = posteriors(model, setting, request, batch)
-    facts = described(model, setting, request, ensemble, seconds)
+    facts = described(model, setting, request, ensemble, seconds) | pixels_of(batch)
     facts |= {} if example is None else {"example": example}
     facts |= {"residual_chi_square": finite(fit(batch, ensemble).value), "deviation": float(ensemble.deviation.mean())}
     facts |= {} if truth is None else {"against_truth": against(truth, setting, ensemble)}
