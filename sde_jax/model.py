@@ -14,7 +14,7 @@ from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax import nn
 from sde_jax.codec import decode, encode
-from sde_jax.data import Scaling, Splits
+from sde_jax.data import Scaling, Splits, channels_seem_first
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler
 from sde_jax.guidance import Guide
@@ -23,7 +23,7 @@ from sde_jax.prediction import denoiser
 from sde_jax.pytree import concrete
 from sde_jax.sampling import Samples, sample_given
 from sde_jax.sde import GaussianPath
-from sde_jax.training import BatchLoss
+from sde_jax.training import BatchLoss, Symmetry
 from sde_jax.typing import Array, Denoiser, Key, Params
 
 
@@ -50,6 +50,12 @@ class Record:
         if (training.flip or training.crop) and len(self.shape) != 3:
             raise InputError(
                 f"training.flip or crop on examples of shape {self.shape}: expected images to mirror or crop"
+            )
+        moved = training.flip or training.crop or training.augmentation.size or training.symmetry != Symmetry()
+        if moved and channels_seem_first(self.shape):
+            raise InputError(
+                f"images of shape {self.shape} to mirror, turn or crop: expected height, width and channels, and the "
+                "channels seem to be first; put them last"
             )
         if training.crop and training.crop >= min(self.shape[:2]):
             raise InputError(f"training.crop = {training.crop}: expected less than the sides of an image {self.shape}")

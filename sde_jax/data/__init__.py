@@ -1,6 +1,7 @@
 """Data: random-access sources of images, arrays and tables, and the stream of shuffled batches that training reads."""
 
 from sde_jax.data.array_file import ArrayFile as ArrayFile
+from sde_jax.data.axes import channels_seem_first as channels_seem_first
 from sde_jax.data.class_names import all_shown as all_shown
 from sde_jax.data.class_names import class_shown as class_shown
 from sde_jax.data.class_names import classes_asked as classes_asked

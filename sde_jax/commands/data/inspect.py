@@ -139,6 +139,8 @@ def contradictions(splits: Splits, found: Survey) -> Iterator[str]:
 
 
 def _notes(splits: Splits, found: Survey) -> Iterator[str]:
+    if len(splits.shape) == 2 and splits.levels is not None:
+        yield "examples have no axis of channels, and are no pictures; --config.data.axes=hw, if they are grey ones"
     if found.copies.repeated:
         yield f"{found.copies.repeated} examples are equal to an earlier one"
     occurring = np.flatnonzero(found.moments.occurrences)

@@ -18,7 +18,8 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield _line("data", f"{facts['data']['type']}({', '.join(f'{k}={v}' for k, v in settings.items())})")
     yield _line("examples", ", ".join(f"{count:,} {split}" for split, count in facts["examples"].items()))
     levels = "real numbers" if facts["levels"] is None else f"{facts['levels']} levels"
-    yield _line("an example", f"{'x'.join(map(str, facts['shape']))} {facts['type']}, {levels}")
+    axes = " (height, width, channels)" if len(facts["shape"]) == 3 else ""
+    yield _line("an example", f"{'x'.join(map(str, facts['shape']))}{axes} {facts['type']}, {levels}")
     for name in ("least", "most", "mean", "deviation"):
         yield _line(name, _numbers(facts[name]))
     for split, counts in facts["labels"].items():

@@ -89,6 +89,8 @@ def measured(record: Record, setting: Setting, given: Path | None) -> Measuremen
     if value.shape != task.measured:
         if not (task.of_whole and value.shape == record.shape):
             whole = f", or {record.shape} of the whole image" if task.of_whole else ""
+            turned = value.ndim == 3 and (*value.shape[1:], value.shape[0]) in (task.measured, record.shape)
+            whole += ", channels last" if turned else ""
             raise InputError(
                 f"--input={given}: height, width and channels {value.shape}: expected {task.measured}, as this task "
                 f"measures{whole}; or, of a clean image, --simulate"
