@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sde_jax.data.image_decoding import SUFFIXES, check_shape, read_image
+from sde_jax.data.image_decoding import SUFFIXES, check_shape, is_turned, read_image
 from sde_jax.data.image_files import Files, open_files
 from sde_jax.data.image_labels import LABELS, folder_labels, read_labels
 from sde_jax.data.image_resizing import squared
@@ -87,6 +87,11 @@ class ImageFiles:
         image = squared(image, self._size) if self._size else image
         check_shape(f"{self._files.location}: {self._names[index]!r}", image.shape, self._shape)
         return example(image, self._labels[index], index)
+
+    def turned(self, index: int) -> bool:
+        """Whether an image's metadata say that it is to be turned or mirrored, which is done."""
+        name = self._names[index]
+        return is_turned(self._files.read(name), f"{self._files.location}: {name!r}")
 
 
 def _image_names(files: Files) -> list[str]:

@@ -166,6 +166,12 @@ def test_a_method_is_named_and_its_numbers_are_set():
         (["--task=inpaint", "--input=inf.npy"], "y holds infinity: expected finite numbers"),
         (["--task=sensors", "--sensors=far.csv", "--example=0"], "position [0.0, 8.0] of sensor 1: expected row and"),
         (["--task=sensors", "--sensors=text.png", "--example=0"], "expected lines of numbers set apart by commas"),
+        (
+            ["--task=sensors", "--sensors=date.csv", "--example=0"],
+            "'2020_01_01' is no number: expected lines of numbers",
+        ),
+        (["--task=deblur", "--blur=1_0", "--example=0"], "'1_0': expected a number"),
+        (["--task=inpaint", "--input=first.npy"], "(1, 8, 7): expected (8, 8, 1), as this task measures"),
         (["--task=sensors", "--sensors=wide.csv", "--example=0"], "lines of [5] numbers: expected 2 or 3"),
     ],
 )
@@ -177,6 +183,8 @@ def test_what_cannot_be_used_is_refused_in_a_line(flags, problem, trained, tmp_p
     saved(tmp_path / "inf.npy", np.full((8, 8, 1), np.inf, np.float32))
     (tmp_path / "text.png").write_text("a, picture")
     (tmp_path / "far.csv").write_text("0,7\n0,8\n")
+    (tmp_path / "date.csv").write_text("0,2020_01_01\n")
+    saved(tmp_path / "first.npy", np.zeros((1, 8, 7), np.float32))
     (tmp_path / "wide.csv").write_text("0,0,1,2,3\n")
     before = set(trained.iterdir())
     (line,) = sde_jax("restore", "--workdir", trained, *flags).problems

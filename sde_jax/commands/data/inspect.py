@@ -89,6 +89,7 @@ def _what(splits: Splits, found: Survey) -> dict[str, Any]:
         "deviation": moments.deviation.tolist(),
         "labels": {split: _named(counts, splits.classes) for split, counts in found.labels.items()},
         "classes": {str(label): name for label, name in enumerate(splits.classes)},
+        "turned": found.turned,
         "repeated": found.copies.repeated,
         "held_out_in_train": found.copies.shared,
         "unreadable": len(found.damaged) + len(splits.left_out),
@@ -141,6 +142,8 @@ def contradictions(splits: Splits, found: Survey) -> Iterator[str]:
 def _notes(splits: Splits, found: Survey) -> Iterator[str]:
     if len(splits.shape) == 2 and splits.levels is not None:
         yield "examples have no axis of channels, and are no pictures; --config.data.axes=hw, if they are grey ones"
+    if found.turned:
+        yield f"{found.turned} images are turned or mirrored, as the orientation in their metadata says"
     if found.copies.repeated:
         yield f"{found.copies.repeated} examples are equal to an earlier one"
     occurring = np.flatnonzero(found.moments.occurrences)
