@@ -78,8 +78,9 @@ def _misread(data: Any, value: Any) -> bool:
     """Return whether a text that is no number, such as 2020_01_01, was read as one."""
     if isinstance(data, list) and isinstance(value, list | tuple):
         return any(map(_misread, data, value))
-    number = isinstance(value, int | float) and isinstance(data, str) and "_" in data
-    return number and re.fullmatch(r"[+-]?[0-9]{1,3}(_[0-9]{3})+(\.[0-9]+)?", data.strip()) is None
+    if not isinstance(data, str) or "_" not in data or not isinstance(value, int | float):
+        return False
+    return re.fullmatch(r"[+-]?[0-9]{1,3}(_[0-9]{3})+(\.[0-9]+)?", data.strip()) is None
 
 
 def _decode_mapping(annotation: Any, data: Any, current: Mapping, where: str, problems: Problems) -> Any:

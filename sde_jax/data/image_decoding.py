@@ -108,8 +108,8 @@ def _orientation(image: Image.Image) -> int:
 
 def _shape(image: ImageFile.ImageFile, where: str) -> tuple[int, int, int]:
     _check(image, where)
-    sides = (image.height, image.width)[:: -1 if _orientation(image) > 4 else 1]
-    return *sides, {"L": 1, "RGB": 3}[_MODES[image.mode]]
+    channels = {"L": 1, "RGB": 3}[_MODES[image.mode]]
+    return (image.width, image.height, channels) if _orientation(image) > 4 else (image.height, image.width, channels)
 
 
 def _check(image: ImageFile.ImageFile, where: str) -> None:

@@ -148,9 +148,9 @@ def _finite(path: str, name: str, values: np.ndarray) -> np.ndarray:
 
 def _present(path: str, name: str, read: Any, column: int) -> Any:
     """Return a column of text, without what space is around it; raises `InputError` where there is nothing else."""
-    import pyarrow.compute as compute
+    from pyarrow import compute
 
-    texts = compute.utf8_trim_whitespace(read[column])
+    texts = compute.utf8_trim_whitespace(read[column])  # pyright: ignore[reportAttributeAccessIssue]
     row = compute.index(texts, "").as_py()
     if row < 0:
         return texts

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from sde_jax.commands.evaluate.results import read
-from sde_jax.commands.evaluate.told import told
+from sde_jax.commands.evaluate.told import Counted, counted, told
 from sde_jax.commands.guiding import Guiding
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.data import Arrays, Splits
 from sde_jax.experiment import Evaluation, Experiment
+from sde_jax.metrics import Frechet, Outputs
 from sde_jax.model import Record
 from sde_jax.nn import MLP, ClassLabel
 from sde_jax.publishing.card import Card, written
@@ -102,9 +103,9 @@ def test_samples_are_compared_with_data_of_the_same_classes_as_often(classes_run
     assert "labels" in (run / "evaluation.csv").read_text().splitlines()[0]
 
 
-def conditional(uniform: bool = False) -> Record:
+def conditional(uniform: bool = False, count: int = 20) -> Record:
     network = MLP(condition=ClassLabel(3))
-    return Record(Experiment(network=network, evaluation=Evaluation(num_samples=20, uniform_labels=uniform)), (2,))
+    return Record(Experiment(network=network, evaluation=Evaluation(num_samples=count, uniform_labels=uniform)), (2,))
 
 
 def labelled(labels) -> Arrays:
@@ -114,19 +115,47 @@ def labelled(labels) -> Arrays:
 def test_labels_are_counted_where_there_are_any_and_doubts_are_told():
     train, bare = labelled([0] * 9 + [1]), labelled([-1, -1])
     splits = Splits(train, bare, (2,), None)
-    found = told(conditional(), (splits, "held_out", bare))
+    found = told(conditional(), counted(splits, "held_out", bare, 3))
     assert (found.law, np.bincount(found.labels).tolist()) == ("as often as in train", [18, 2])
     assert found.warnings == ("no example in train is of class 2, and no sample is",)
     assert found.at(np.array([20, 21])).tolist() == found.labels[:2].tolist()
-    asked = told(conditional(uniform=True), (splits, "train", train))
+    asked = told(conditional(uniform=True), counted(splits, "train", train, 3))
     assert (asked.law, np.bincount(asked.labels).tolist()) == ("each class in turn", [7, 7, 6])
     assert asked.warnings == ("no example in train is of class 2, and samples are",)
-    (warning,) = told(conditional(), None).warnings
-    assert "every class was drawn as often" in warning
-    some = labelled([0, 1, 2, -1])
-    assert "1 examples in train have no label" in told(conditional(), (splits, "train", some)).warnings[0]
-    plain = told(Record(Experiment(evaluation=Evaluation(num_samples=2)), (2,)), None)
+    for unknown in (Counted(), counted(Splits(bare, bare, (2,), None), "train", bare, 3), Counted("file", [1, 2])):
+        assert "every class was drawn as often" in told(conditional(), unknown).warnings[0]
+    some = counted(splits, "train", labelled([0, 1, 2, -1]), 3)
+    assert "1 examples in train have no label" in told(conditional(), some).warnings[0]
+    plain = told(Record(Experiment(evaluation=Evaluation(num_samples=2)), (2,)), Counted())
     assert (plain.labels.tolist(), plain.facts, plain.warnings) == ([-1, -1], {"law": "none", "samples": {}}, ())
+
+
+def test_a_right_model_of_unequal_classes_is_at_a_distance_of_0_and_in_turn_of_3_2():
+    """Class 0 is at 0 and class 1 at 4, 90% and 10% of the data: mean 0.4, variance 1.44, and in turn 2 and 4."""
+    place = np.array([0.0, 4.0, 0.0], np.float32)
+    data = labelled([0] * 900 + [1] * 100)
+    found = counted(Splits(data, data, (2,), None), "train", data, 3)
+    metric = Frechet()
+
+    def distance(labels) -> float:
+        drawn = [np.asarray(place[k], np.float32)[:, None] for k in (labels, data.labels)]
+        states = [metric.update(metric.init(), Outputs(x, None, np.arange(len(x)))) for x in drawn]
+        return metric.result(*states).value
+
+    assert distance(told(conditional(count=1000), found).labels) == pytest.approx(0, abs=1e-6)
+    in_turn = np.arange(1000) % 2
+    assert distance(in_turn) == pytest.approx((2 - 0.4) ** 2 + (2 - 1.2) ** 2, rel=5e-3)
+
+
+def test_a_references_file_says_how_often_its_classes_occur(classes_run, tmp_path, sde_jax):
+    run, file = shutil.copytree(classes_run, tmp_path / "run"), tmp_path / "reference.npz"
+    flags = ["--parts=samples", "--metrics=Frechet", "--num_samples=21", "--config.evaluation.neighbours=0"]
+    flags += ["--cache", tmp_path / "cache", "--workdir", run]
+    sde_jax("evaluate", *flags, "--write_reference", file).done()
+    sde_jax("evaluate", *flags, "--config.data.path=/nowhere", "--reference", file).done()
+    (row,) = read(Workdir(run)).rows
+    assert row.labels == "as often as in reference.npz"
+    assert row.settings["labels"]["samples"] == {name: 10 if name == "2" else 1 for name in FOLDERS}
 
 
 def test_a_models_card_and_a_report_name_its_classes(classes_run, tmp_path, sde_jax):

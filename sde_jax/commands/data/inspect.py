@@ -129,8 +129,7 @@ def contradictions(splits: Splits, found: Survey) -> Iterator[str]:
     if labels[-1] and len(labels) > 1:
         yield f"{labels[-1]} of {labels.total()} examples have no label; expected one for each, or none at all"
     if splits.classes:
-        absent = (label for label in range(len(splits.classes)) if not labels[label])
-        missing = [class_shown(label, splits.classes) for label in absent]
+        missing = [f"{name} (index {label})" for label, name in enumerate(splits.classes) if not labels[label]]
         if missing:
             yield f"no example of {len(missing)} of {len(splits.classes)} classes: {', '.join(missing[:8])}"
     if found.copies.relabelled:

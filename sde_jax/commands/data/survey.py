@@ -82,8 +82,9 @@ class Survey:
                         levels = self._splits.levels
                         what = "numbers that are not finite" if levels is None else f"levels beyond 0 to {levels - 1}"
                         self.wild.append(f"example {example['index']} of {split} holds {what}")
-                if hasattr(source, "turned"):
-                    self.turned += sum(pool.map(source.turned, [int(example["index"]) for example in right]))
+                turned = getattr(source, "turned", None)  # which sources of image files say
+                if turned is not None:
+                    self.turned += sum(pool.map(turned, [int(example["index"]) for example in right]))
                 yield right
 
     def _is_tame(self, data: np.ndarray) -> bool:

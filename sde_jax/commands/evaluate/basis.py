@@ -11,7 +11,7 @@ from sde_jax import processes
 from sde_jax.commands.evaluate import reference
 from sde_jax.commands.evaluate.reference import Origin, Reference
 from sde_jax.commands.evaluate.request import Request
-from sde_jax.commands.evaluate.told import Told, told
+from sde_jax.commands.evaluate.told import Counted, Told, counted, told
 from sde_jax.commands.workdir import Workdir
 from sde_jax.data import Source, Splits, fingerprint, numbered_as, user_cache
 from sde_jax.errors import InputError
@@ -112,16 +112,28 @@ class Basis:
         return Workdir(self.request.cache or user_cache())
 
     @cached_property
+    def label_counts(self) -> Counted:
+        """How often the classes that the network knows occur in what samples are compared with."""
+        found, file = Counted(), self.request.reference
+        if self.record.label_count and processes.is_first():
+            if self.here:
+                found = counted(self.splits, *self.compared, self.record.label_count)
+            elif file is not None:
+                found = Counted(file.name, reference.label_counts(file))
+        return Counted(*processes.first_says(found))
+
+    @cached_property
     def told(self) -> Told:
         """The labels that samples are drawn of."""
-        known = self.record.label_count and self.here
-        return told(self.record, (self.splits, *self.compared) if known else None)
+        return told(self.record, self.label_counts)
 
     def write_reference(self, path: Path) -> None:
         """Write the mean and covariance of the reference's features in EDM's layout."""
-        found = self.references[reference.taken_from_file(self.evaluation.metrics)[0]]
+        found, counts = self.references[reference.taken_from_file(self.evaluation.metrics)[0]], self.label_counts
         if isinstance(found.state, Gaussian):
             raise InputError("--write_reference writes what was computed of data; leave out --reference")
         if processes.is_first():
             absolute = str(path.absolute())
-            Workdir(path.parent).write(absolute, lambda file: reference.write(file, found.state, self.origin))
+            Workdir(path.parent).write(
+                absolute, lambda file: reference.write(file, found.state, self.origin, counts.counts)
+            )

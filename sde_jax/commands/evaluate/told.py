@@ -1,12 +1,11 @@
 """Which labels a network that hears them is told, so that its samples can be compared with data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from sde_jax import processes
 from sde_jax.data import Source, Splits, class_shown, in_proportion, labels_of
 from sde_jax.model import Record
 
@@ -38,20 +37,40 @@ class Told:
         return {"law": self.law, "samples": {class_shown(k, self.classes): int(n) for k, n in counts.items()}}
 
 
-def told(record: Record, compared: tuple[Splits, str, Source] | None) -> Told:
+class Counted(NamedTuple):
+    """How many examples of each class a split, or the data of a reference's file, have; [] where that is unknown.
+
+    without: examples that have no label.
+    """
+
+    split: str = ""
+    counts: Sequence[int] = ()
+    without: int = 0
+
+
+def counted(splits: Splits, name: str, source: Source, classes: int) -> Counted:
+    """Return what the labels of the split that samples are compared with are; where it has none, of those trained on.
+
+    Reads the examples where a source does not hold their labels.
+    """
+    for split, there in ((name, source), ("train", splits.train)):
+        labels = labels_of(there)
+        if (labels >= 0).any():
+            counts = np.bincount(labels[labels >= 0], minlength=classes)[:classes]
+            return Counted(split, counts.tolist(), int(np.sum(labels < 0)))
+    return Counted()
+
+
+def told(record: Record, found: Counted) -> Told:
     """Return the labels of the samples of an evaluation: the classes as often as the data have them.
 
-    compared: the data, and the name and the source of the split that samples are compared with; where it has no labels
-    they are counted in the training split. Where that is None, and where `uniform_labels` asks for it, every class is
-    drawn in turn. Processes call it together, and the first reads.
+    Where that is not known, and where `uniform_labels` asks for it, every class is drawn in turn.
     """
-    evaluation, names = record.experiment.evaluation, record.classes
+    evaluation, names, counts = record.experiment.evaluation, record.classes, found.counts
     in_turn = record.labels_at(np.arange(evaluation.num_samples))
     if not record.label_count:
         return Told(in_turn, UNLABELLED)
-    counted = _counted(compared if processes.is_first() else None, record.label_count)
-    split, counts, without = processes.first_says(counted)
-    if not sum(counts):
+    if len(counts) != record.label_count or not sum(counts):
         warning = (
             "every class was drawn as often, as the labels of what samples are compared with are not known: distances"
             " are too large where its classes differ in size"
@@ -60,24 +79,11 @@ def told(record: Record, compared: tuple[Splits, str, Source] | None) -> Told:
     absent = [class_shown(k, names) for k in range(record.known_labels) if not counts[k]]
     drawn = "samples are" if evaluation.uniform_labels else "no sample is"
     more = ", ..." if absent[_SHOWN:] else ""
-    warnings = [f"no example in {split} is of class {', '.join(absent[:_SHOWN])}{more}, and {drawn}"] if absent else []
-    if without:
-        warnings.append(f"{without} examples in {split} have no label, and every sample has one")
+    shown = f"{', '.join(absent[:_SHOWN])}{more}"
+    warnings = [f"no example in {found.split} is of class {shown}, and {drawn}"] if absent else []
+    if found.without:
+        warnings.append(f"{found.without} examples in {found.split} have no label, and every sample has one")
     if evaluation.uniform_labels:
         return Told(in_turn, UNIFORM, names, tuple(warnings))
-    return Told(
-        in_proportion(np.array(counts), evaluation.num_samples), f"as often as in {split}", names, tuple(warnings)
-    )
-
-
-def _counted(compared: tuple[Splits, str, Source] | None, count: int) -> tuple[str, list[int], int]:
-    """Return the split whose labels are counted, how many examples of each class it has, and how many of none."""
-    if compared is None:
-        return "", [], 0
-    splits, name, source = compared
-    for split, there in ((name, source), ("train", splits.train)):
-        labels = labels_of(there)
-        if (labels >= 0).any():
-            counts = np.bincount(labels[labels >= 0], minlength=count)[:count]
-            return split, counts.tolist(), int(np.sum(labels < 0))
-    return "", [], 0
+    labels = in_proportion(np.array(counts), evaluation.num_samples)
+    return Told(labels, f"as often as in {found.split}", names, tuple(warnings))
