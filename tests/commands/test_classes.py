@@ -127,7 +127,7 @@ def test_labels_are_counted_where_there_are_any_and_doubts_are_told():
     some = counted(splits, "train", labelled([0, 1, 2, -1]), 3)
     assert "1 examples in train have no label" in told(conditional(), some).warnings[0]
     plain = told(Record(Experiment(evaluation=Evaluation(num_samples=2)), (2,)), Counted())
-    assert (plain.labels.tolist(), plain.facts, plain.warnings) == ([-1, -1], {"law": "none", "samples": {}}, ())
+    assert (plain.labels.tolist(), plain.facts, plain.warnings) == ([-1, -1], {}, ())
 
 
 def test_a_right_model_of_unequal_classes_is_at_a_distance_of_0_and_in_turn_of_3_2():

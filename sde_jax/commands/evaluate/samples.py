@@ -85,7 +85,7 @@ class Samples:
             "metrics": encode(evaluation.metrics),
             "features": self._extractor.name,
             "protocol": self._extractor.protocol,
-            "labels": self._told.facts,
+            **self._told.facts,
         }
         keys = example_keys(evaluation.seed, record.mesh())
 
@@ -154,7 +154,7 @@ class Samples:
             settings={
                 "metric": encode(metric),
                 "sampler": encode(self._job.sampler),
-                "labels": self._told.facts,
+                **self._told.facts,
             },
         )
 

@@ -9,7 +9,7 @@ import numpy as np
 from sde_jax.data import Source, Splits, class_shown, in_proportion, labels_of
 from sde_jax.model import Record
 
-UNIFORM, UNLABELLED = "each class in turn", "none"
+UNIFORM = "each class in turn"
 _SHOWN = 8
 
 
@@ -17,12 +17,12 @@ _SHOWN = 8
 class Told:
     """The labels of samples.
 
-    labels: [num_samples] int32, of sample i the i-th, -1 for none; law: how they were chosen; classes: names, where
-    known; warnings: what to know before a number about such samples is quoted.
+    labels: [num_samples] int32, of sample i the i-th, -1 for none; law: how they were chosen, None for a network that
+    hears none; classes: names, where known; warnings: what to know before a number about such samples is quoted.
     """
 
     labels: np.ndarray
-    law: str
+    law: str | None = None
     classes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -32,9 +32,12 @@ class Told:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What there is to record: the law, and how many samples are of each class, by index and name."""
-        counts = {} if self.law == UNLABELLED else dict(zip(*np.unique(self.labels, return_counts=True), strict=True))
-        return {"law": self.law, "samples": {class_shown(k, self.classes): int(n) for k, n in counts.items()}}
+        """What there is to record, as `labels`: the law, and the number of samples of each class by index and name."""
+        if self.law is None:
+            return {}
+        counts = dict(zip(*np.unique(self.labels, return_counts=True), strict=True))
+        samples = {class_shown(k, self.classes): int(n) for k, n in counts.items()}
+        return {"labels": {"law": self.law, "samples": samples}}
 
 
 class Counted(NamedTuple):
@@ -69,7 +72,7 @@ def told(record: Record, found: Counted) -> Told:
     evaluation, names, counts = record.experiment.evaluation, record.classes, found.counts
     in_turn = record.labels_at(np.arange(evaluation.num_samples))
     if not record.label_count:
-        return Told(in_turn, UNLABELLED)
+        return Told(in_turn)
     if len(counts) != record.label_count or not sum(counts):
         warning = (
             "every class was drawn as often, as the labels of what samples are compared with are not known: distances"
