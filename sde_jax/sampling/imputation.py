@@ -53,8 +53,12 @@ class Known:
         if not concrete(self):
             return
         value, mask = np.asarray(self.value), np.asarray(self.mask)
-        if not np.all((mask == 0) | (mask == 1)):
-            raise InputError("a mask with other numbers than 0 and 1: expected true or 1 where the value is known")
+        wrong = mask[(mask != 0) & (mask != 1)]
+        if wrong.size:
+            found = ", ".join(f"{number:g}" for number in np.unique(wrong)[:4])
+            raise InputError(
+                f"a mask with other numbers than 0 and 1 ({found}): expected true or 1 where the value is known"
+            )
         if not np.all(np.isfinite(np.where(mask, value, 0.0))):
             raise InputError(NOT_FINITE)
         square = None if self.basis is None else np.asarray(self.basis).T @ np.asarray(self.basis)

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from sde_jax.commands import train
 from sde_jax.commands.evaluate.results import read
 from sde_jax.commands.evaluate.told import Counted, counted, told
 from sde_jax.commands.guiding import Guiding
@@ -64,6 +66,15 @@ def test_labels_of_a_run_that_was_trained_in_the_order_of_text_are_still_its_own
     record = json.loads((run / "config.json").read_text())
     record["classes"] = sorted(FOLDERS)
     (run / "config.json").write_text(json.dumps(record))
+    experiment = Workdir(run).read_record().experiment
+    data = train._numbered(experiment, run)
+    assert data.classes == tuple(sorted(FOLDERS))
+    for index in (0, len(data.train) - 1):
+        example = data.train[index]
+        assert int(example["data"][0, 0, 0]) == 10 * int(data.classes[example["label"]])
+    continued = replace(experiment, training=replace(experiment.training, steps=3))
+    assert train.run(continued, run) == 0
+    assert Workdir(run).read_record().classes == tuple(sorted(FOLDERS))
     turn = Guiding("10,2").guide(Workdir(run), load(Workdir(run)))[2]
     assert turn.labels == (2, 4)
     assert Guiding((10, 2)).guide(Workdir(run), load(Workdir(run)))[2].labels == (10, 2)
