@@ -22,9 +22,9 @@ class Images:
     All are grey or all RGB, as image_decoding.py says, and of one size, that of the first in name order; with `size`,
     of any: the largest square in the middle is resized to `size` by `size` (image_resizing.py), up or down.
     Hidden files and files that are no images are passed over. A `dataset.json` at the top gives labels, in EDM's layout
-    (image_labels.py), or, with `labels_from_folders`, the folders at the top do, in natural order: 2 before 10. Names of
-    images are sorted as text. Of each class, the last `held_out_per_class` images in this order are `held_out` and the
-    rest are `train`; images without labels count as one class. Both splits keep the order. Up to `skip` images that
+    (image_labels.py), or, with `labels_from_folders`, the folders at the top do, in natural order: 2 before 10. Names
+    of images are sorted as text. Of each class, the last `held_out_per_class` images in this order are `held_out` and
+    the rest are `train`; images without labels count as one class. Both splits keep the order. Up to `skip` images that
     cannot be used are left out.
     """
 
