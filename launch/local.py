@@ -263,7 +263,7 @@ def _natural(text: str) -> int:
 
 def _seconds(text: str) -> float:
     try:
-        seconds = float(text)
+        seconds = -1.0 if "_" in text else float(text)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):

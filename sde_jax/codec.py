@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import inspect
+import re
 import sys
 import types
 import typing
@@ -64,12 +65,24 @@ def _decode(annotation: Any, data: Any, current: Any, where: str, problems: Prob
     try:
         if isinstance(data, str) and origin is tuple:
             data = [part for part in data.strip("()[] ").split(",") if part.strip()]
-        return pydantic.TypeAdapter(annotation, config=FINITE).validate_python(data)
+        value = pydantic.TypeAdapter(annotation, config=FINITE).validate_python(data)
+        if _misread(data, value):
+            problems.append(f"{where} = {data!r}: expected {_name(annotation)} (underscores set thousands apart)")
+        return value
     except pydantic.ValidationError as error:
         problems.append(
             f"{where} = {shown(repr(data))}: expected {_name(annotation)} ({error.errors()[0]['msg'].lower()})"
         )
         return current
+
+
+def _misread(data: Any, value: Any) -> bool:
+    """Return whether a text that is no number, such as 2020_01_01, was read as one."""
+    if isinstance(data, list) and isinstance(value, list | tuple):
+        return any(map(_misread, data, value))
+    if not isinstance(data, str) or "_" not in data or not isinstance(value, int | float):
+        return False
+    return re.fullmatch(r"[+-]?[0-9]{1,3}(_[0-9]{3})+(\.[0-9]+)?", data.strip()) is None
 
 
 def _decode_mapping(annotation: Any, data: Any, current: Mapping, where: str, problems: Problems) -> Any:

@@ -1,12 +1,15 @@
 """The errors that a user is meant to read."""
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
 
 GAVE_OUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Codes of an `OSError` that say nothing of the place: the disk is full, its quota is spent, or it is broken."""
+
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:inf|infinity|nan)", re.IGNORECASE)
 
 
 class InputError(ValueError):
@@ -55,3 +58,11 @@ def writing(path: object) -> Iterator[None]:
 def whole(value: object, least: int, most: float = float("inf")) -> bool:
     """Return whether a value is a whole number from `least` to `most`: an int of Python or NumPy, no truth value."""
     return isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most
+
+
+def decimal(text: str) -> float | None:
+    """Return the number that a text is, or None: decimal notation, in ASCII, as "-1.5e3", and inf and nan.
+
+    Python's `float` takes more for numbers: 2020_01_01 for 20200101, and digits of other scripts.
+    """
+    return float(text) if _DECIMAL.fullmatch(text) else None

@@ -78,9 +78,7 @@ class Training:
 
     def __post_init__(self):
         _at_least(
-            self,
-            1,
-            *("steps", "batch_size", "accumulate", "steps_per_call", "log_every", "checkpoint_every", "keep"),
+            self, 1, "steps", "batch_size", "accumulate", "steps_per_call", "log_every", "checkpoint_every", "keep"
         )
         _at_least(self, 0, "keep_every", "crop")
         if not 0 <= self.label_dropout < 1:
@@ -150,7 +148,8 @@ class Evaluation:
     features: of examples, which the metrics compare; metrics: by name; samplers: names of those that are measured,
     none: the first; num_samples: of each; batch_size: samples or examples at once, over all devices; held_out: whether
     samples are compared with the held-out split, and not with the training split as published FIDs are; neighbours:
-    training examples shown beside a sample, 0: none; loss_draws: times and noises for each held-out example;
+    training examples shown beside a sample, 0: none; uniform_labels: whether a network that hears labels draws all
+    classes as often, and not as the data have them; loss_draws: times and noises for each held-out example;
     round_size: samples between two looks at whether to write down what has been measured, save_seconds: what must have
     passed since the last time. Raises `InputError` where a field is out of range.
     """
@@ -162,6 +161,7 @@ class Evaluation:
     batch_size: int = 64
     held_out: bool = False
     neighbours: int = 4
+    uniform_labels: bool = False
     loss_draws: int = 16
     round_size: int = 512
     save_seconds: float = 30.0

@@ -14,7 +14,7 @@ from jaxtyping import ArrayLike, Float, Int
 
 from sde_jax import nn
 from sde_jax.codec import decode, encode
-from sde_jax.data import DataContents, Scaling, Splits
+from sde_jax.data import DataContents, Scaling, Splits, channels_seem_first
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler
 from sde_jax.guidance import Guide
@@ -23,7 +23,7 @@ from sde_jax.prediction import Coupled, denoiser
 from sde_jax.pytree import concrete
 from sde_jax.sampling import Samples, draws_noise, sample_given
 from sde_jax.sde import GaussianPath
-from sde_jax.training import BatchLoss
+from sde_jax.training import BatchLoss, Symmetry
 from sde_jax.typing import Array, Denoiser, Key, Params
 
 
@@ -53,6 +53,12 @@ class Record:
         if (training.flip or training.crop) and len(self.shape) != 3:
             raise InputError(
                 f"training.flip or crop on examples of shape {self.shape}: expected images to mirror or crop"
+            )
+        moved = training.flip or training.crop or training.augmentation.size or training.symmetry != Symmetry()
+        if moved and channels_seem_first(self.shape):
+            raise InputError(
+                f"images of shape {self.shape} to mirror, turn or crop: expected height, width and channels, and the "
+                "channels seem to be first; put them last"
             )
         if training.crop and training.crop >= min(self.shape[:2]):
             raise InputError(f"training.crop = {training.crop}: expected less than the sides of an image {self.shape}")
@@ -99,9 +105,14 @@ class Record:
         facts = {"label": jnp.asarray(label), **({"augmentation": jnp.zeros(size)} if size else {}), **facts}
         return self.condition.of(facts, self.shape)
 
+    @property
+    def known_labels(self) -> int:
+        """The classes to draw: those that the network knows, but for any beyond the data's own that have names."""
+        return min(self.label_count, len(self.classes) or self.label_count)
+
     def labels_at(self, index: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-        """Return the labels of samples for which none are asked: class i mod classes of number i, -1 without."""
-        return index % self.label_count if self.label_count else np.full_like(index, -1)
+        """Return labels for samples of which none is asked: each class in turn, -1 for a network that hears none."""
+        return index % self.known_labels if self.label_count else np.full_like(index, -1)
 
     def require_null(self) -> None:
         """Raise `InputError` where the network hears labels and was never trained without: its null token is noise."""

@@ -236,3 +236,13 @@ def test_from_json_raises_with_a_line_for_every_problem():
         "config.training.batch_size = 'x'",
         "config.training",
     ]
+
+
+@pytest.mark.parametrize("text", ["2020_01_01", "1_0", "1__000", "12_34_567"])
+def test_underscores_in_a_number_set_thousands_apart_and_nothing_else(text):
+    for setting in ("training.steps", "sde.beta_max", "data_range"):
+        value = f"0,{text}" if setting == "data_range" else text
+        assert any("expected" in problem for problem in Experiment().override({setting: value})[1])
+    changed, problems = Experiment().override({"training.steps": "1_000_000", "sde.beta_max": "1_000.5"})
+    assert not problems
+    assert (changed.training.steps, changed.sde.beta_max) == (1_000_000, 1000.5)

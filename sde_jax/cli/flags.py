@@ -11,7 +11,7 @@ from absl.flags import argparse_flags
 from sde_jax.cli.guidance_flags import guidance_flags
 from sde_jax.cli.restoration_flags import calibrate_flags, restore_flags
 from sde_jax.cli.shared_flags import average_flag, json_flag, process_flags, shape_flag, workdir_flag
-from sde_jax.cli.values import checkpoints, count, counts, names, path, seed
+from sde_jax.cli.values import checkpoints, count, counts, names, path, real, seed
 
 EXIT_CODES = (
     "exit codes: 0 done; 2 something given cannot be used; 3 the run stopped itself, or a file could not be used; "
@@ -186,7 +186,7 @@ def _convert(parser: argparse.ArgumentParser) -> None:
 def _average(parser: argparse.ArgumentParser) -> None:
     workdir_flag(parser)
     relative = "the average's length: the standard deviation of its weights in time, as a share of the training"
-    parser.add_argument("--deviation", type=float, required=True, help=relative)
+    parser.add_argument("--deviation", type=real, required=True, help=relative)
     parser.add_argument("--step", type=count, help="the step of a kept checkpoint; default the newest")
     parser.add_argument("--output", type=path, required=True, help="the directory of the run to make")
     json_flag(parser)

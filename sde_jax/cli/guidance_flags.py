@@ -8,7 +8,8 @@ from sde_jax.cli.values import interval, labels, number, path, share
 def guidance_flags(parser: argparse.ArgumentParser) -> None:
     """Add them to a command."""
     group = parser.add_argument_group("labels and guidance")
-    group.add_argument("--label", type=labels, default=(), metavar="C,C", help="classes, in turn; default all in turn")
+    classes = "classes, in turn, by name or by index (a name that is a number is a name); default all in turn"
+    group.add_argument("--label", type=labels, default=(), metavar="C,C", help=classes)
     weight = "weight of guidance by the network told no label, 1 for none; with --classifier, of its gradient"
     group.add_argument("--guidance", type=number, metavar="W", help=weight)
     by = "a directory of `sde-jax train-classifier`, to guide by its gradient"

@@ -3,7 +3,7 @@
 import argparse
 
 from sde_jax.cli.shared_flags import average_flag, json_flag, process_flags, workdir_flag
-from sde_jax.cli.values import count, path, seed
+from sde_jax.cli.values import count, path, real, seed
 
 
 def restore_flags(parser: argparse.ArgumentParser) -> None:
@@ -34,11 +34,11 @@ def _problem(parser: argparse.ArgumentParser) -> None:
     methods = "MomentMatching (default), PiGDM, DataAssimilation; point estimates: DPS, DiffPIR"
     parser.add_argument("--method", default="MomentMatching", metavar="NAME", help=methods)
     noise = "standard deviation of the measurement's, in units of x_0, which is in data_range; default 0.05"
-    parser.add_argument("--noise", type=float, default=0.05, help=noise)
-    mask = "of inpaint: a picture, white where pixels are known; default: the middle half each way is hidden"
+    parser.add_argument("--noise", type=real, default=0.05, help=noise)
+    mask = "of inpaint: a picture, white where pixels are known and black elsewhere, or .npy of bool; default: a square"
     parser.add_argument("--mask", type=path, metavar="FILE", help=mask)
     parser.add_argument("--factor", type=count, default=2, help="of superres: pixels a side of a block; default 2")
-    parser.add_argument("--blur", type=float, default=1.0, help="of deblur: deviation in pixels; default 1")
+    parser.add_argument("--blur", type=real, default=1.0, help="of deblur: deviation in pixels; default 1")
     table = "of sensors: lines of row,column or row,column,levels, in pixels"
     parser.add_argument("--sensors", type=path, metavar="FILE", help=table)
     parser.add_argument("--num_sensors", type=count, default=16, help="of sensors, at random places; default 16")

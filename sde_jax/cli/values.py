@@ -5,7 +5,7 @@ import math
 import re
 from pathlib import Path
 
-from sde_jax.errors import shown
+from sde_jax.errors import decimal, shown
 
 
 def path(text: str) -> Path:
@@ -35,18 +35,25 @@ def counts(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(count(number) for number in names(text)))
 
 
-def labels(text: str) -> tuple[int, ...]:
-    """Return classes, from 0 on, set apart by commas; one may stand there twice."""
-    return tuple(seed(label.strip()) for label in text.split(","))
+def labels(text: str) -> str:
+    """Return names or indices of classes, set apart by commas: which there are, a run knows."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected classes, got nothing")
+    return text
 
 
 def number(text: str) -> float:
     """Return a finite number."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = real(text)
     if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number")
+    return value
+
+
+def real(text: str) -> float:
+    """Return a number, infinity or NaN."""
+    value = decimal(text)
+    if value is None:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number")
     return value
 

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from sde_jax.commands import progress
-from sde_jax.commands.outcome import NUMBERS, Outcome
+from sde_jax.commands.outcome import NUMBERS, SHOWN, Outcome
 from sde_jax.commands.pictures import as_bytes
 from sde_jax.commands.preview import last_previews
 from sde_jax.commands.side_files import damage_told, facts
 from sde_jax.commands.workdir import Workdir
+from sde_jax.data import class_shown
+from sde_jax.model import Record
 from sde_jax.report import Report, evaluation_summary, render
 from sde_jax.training import read_account, read_books
 from sde_jax.version import __version__
@@ -37,6 +40,8 @@ SAMPLER_SUMMARY = {
     "samples_per_second": ("samples/s, {}", "without compilation"),
 }
 
+CLASSES = 20
+"""How many classes a caption names."""
 PREVIEWS = 6
 """How many of the last previews a report shows."""
 PRIVATE = ("function_evaluations", "num_examples", "seed", "seconds", "settings")
@@ -60,7 +65,7 @@ def contents(outcome: Outcome) -> Report:
     return Report(
         title=outcome.name,
         summary=[*summary(results(workdir)), *evaluation_summary(evaluations)],
-        config=record.experiment.to_json(),
+        config={**record.experiment.to_json(), **classes(record)},
         curve=progress.curve(outcome.rows),
         level_losses=progress.level_losses(outcome.rows, record.experiment.sde),
         time=progress.times(outcome.account),
@@ -68,7 +73,7 @@ def contents(outcome: Outcome) -> Report:
         previews={f"step {step:,}": picture for step, picture in last_previews(workdir, PREVIEWS).items()},
         restorations=outcome.restorations,
         noise_levels=(likelihood["log_snr"], likelihood["noise_level_loss"]) if likelihood else None,
-        grids={f"sampler {name}": images for name, images in outcome.grids.items()},
+        grids={f"sampler {name}{_drawn_of(outcome, name)}": images for name, images in outcome.grids.items()},
         points={f"sampler {name}": pair for name, pair in outcome.points.items()},
         columns=outcome.columns,
         trajectory=as_bytes(films[0]["trajectory"], record) if films else None,
@@ -107,6 +112,18 @@ def results(workdir: Workdir) -> dict[str, Any]:
         **next(iter(samplers.values()), {}),
         "samplers": samplers,
     }
+
+
+def classes(record: Record) -> dict[str, dict[str, str]]:
+    """Return the names of the classes by their indices, where classes have names."""
+    return {"classes": {str(index): name for index, name in enumerate(record.classes)}} if record.classes else {}
+
+
+def _drawn_of(outcome: Outcome, sampler: str) -> str:
+    """Return the labels that the first samples of a sampler were drawn of, in their order."""
+    labels = dict.fromkeys(outcome.samples[sampler].get("labels", np.zeros(0, int))[:SHOWN].tolist())
+    shown = ", ".join(class_shown(label, outcome.record.classes) for label in list(labels)[:CLASSES])
+    return f"; classes in turn {shown}{', ...' if len(labels) > CLASSES else ''}" if labels else ""
 
 
 def summary(numbers: dict[str, Any]) -> list[tuple[str, Any, str]]:

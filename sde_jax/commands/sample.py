@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from tqdm import tqdm
 from sde_jax import processes
 from sde_jax.codec import encode
 from sde_jax.commands.capacity import require_samples
-from sde_jax.commands.guiding import Guiding
+from sde_jax.commands.guiding import Guiding, Turn
 from sde_jax.commands.pictures import picture
 from sde_jax.commands.settings import lawless
 from sde_jax.commands.workdir import Workdir, failures_reported, load
@@ -45,7 +44,7 @@ def run(
     """Draw `count` samples with the sampler `name`; write PNG, NPZ and JSON; return what the JSON says.
 
     Sample i is a function of the model, the sampler, `seed`, i and its label: that which `guiding` asks for or, of a
-    network that hears labels, class i mod classes. The files are `samples_<name>` in the run's directory,
+    network that hears labels, each class in turn. The files are `samples_<name>` in the run's directory,
     `samples_<name>.<average>` where an average is named, with `.guided` after it where `guiding` is given, or `output`,
     with the endings .png, .npz and .json. Raises `InputError` where there is no such sampler or average and where it
     cannot be guided so, `RunError` where an adaptive solver does not reach its tolerance; nothing is written then.
@@ -55,14 +54,13 @@ def run(
     asked.check(workdir.read_record())
     target = require_files(workdir, base(directory, _stem(name, average, guiding), output))
     model = load(workdir, average)
-    guide, told, classes = asked.guide(workdir, model)
-    labels_of = partial(asked.labels_at, classes=classes)
-    samples, per_second = _drawn(model, name, count, seed, batch_size, guide, labels_of)
+    guide, told, turn = asked.guide(workdir, model)
+    samples, per_second = _drawn(model, name, count, seed, batch_size, guide, turn)
     facts = {
         "sampler": name,
         "settings": encode(model.samplers[name]),
         **({"average": average} if average else {}),
-        **({"labels": sorted(set(asked.labels or range(classes)))} if classes else {}),
+        **turn.facts(),
         **({"guidance": told} if told else {}),
         "checkpoint_step": model.step,
         "num_samples": count,
@@ -70,7 +68,7 @@ def run(
         "function_evaluations": float(samples.evaluations.mean()),
         "samples_per_second": per_second,
     }
-    _write(workdir, target, model, samples, facts, labels_of(np.arange(count)))
+    _write(workdir, target, model, samples, facts, turn)
     return facts
 
 
@@ -81,14 +79,14 @@ def _drawn(
     seed: int,
     batch_size: int,
     guide: Guide | None,
-    labels_of: Callable[[np.ndarray], np.ndarray | None],
+    turn: Turn,
 ) -> tuple[Samples, float]:
     """Return the samples on the host, and how many were drawn in a second."""
     mesh = model.record.mesh()
     rows = -(-min(count, batch_size) // mesh.size) * mesh.size
     numbers = np.arange(-(-count // rows) * rows).reshape(-1, rows)
     keys_of = example_keys(seed, mesh)
-    given = [(keys_of(n), jax.device_put(labels_of(n), by_example(mesh))) for n in numbers]
+    given = [(keys_of(n), jax.device_put(turn.at(n), by_example(mesh))) for n in numbers]
     draw = drawer(model, name).lower(model.params, *given[0], guide).compile()
     began = time.monotonic()
     with failures_reported(), _progress(given) as bar:
@@ -161,9 +159,10 @@ def _write(
     model: Model,
     samples: Samples,
     facts: dict[str, Any],
-    labels: np.ndarray | None,
+    turn: Turn,
 ) -> None:
     values = model.record.encoding.values
+    labels = turn.at(np.arange(len(samples.x)))
     grid = model.samplers[facts["sampler"]].grid(model.sde)
     times = grid[frames_of(len(grid) - 1, min(FRAMES, len(grid)))]
     arrays = {
@@ -173,6 +172,7 @@ def _write(
         "trajectory": np.asarray(values(samples.trajectory[:FILMED].swapaxes(0, 1))),
         "trajectory_times": times,
         **({} if labels is None else {"labels": labels}),
+        **({} if labels is None or not turn.names else {"classes": np.array(turn.names)[labels]}),
     }
     target = output.absolute()
     grid_of_samples = picture(model.record, arrays["samples"])

@@ -1,5 +1,6 @@
 """`sde-jax train`: train, or go on where a run stopped."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,17 @@ from sde_jax.commands.journal import Journal
 from sde_jax.commands.preview import Previews
 from sde_jax.commands.utilization import utilization
 from sde_jax.commands.workdir import Workdir, abstract_state
-from sde_jax.data import DataContents, Splits, batches, checked, examples_of, require_labels
+from sde_jax.data import (
+    DataContents,
+    Splits,
+    batches,
+    checked,
+    class_shown,
+    examples_of,
+    numbered_as,
+    require_labels,
+    unused_labels,
+)
 from sde_jax.errors import InputError, RunError
 from sde_jax.experiment import Experiment
 from sde_jax.model import Record
@@ -56,7 +67,7 @@ def run(experiment: Experiment, directory: Path, accept_changed_data: bool = Fal
     clock = Clock()
     experiment.training.tracker.require()
     require_name(directory)
-    splits = experiment.data.open()
+    splits = _numbered(experiment, directory)
     record = replace(Record.of(experiment, splits), contents=DataContents.of(splits))
     require_facts(record, splits)
     nn.abstract(experiment.network, record.shape)  # a network that does not fit the data is refused before all else
@@ -86,10 +97,27 @@ def run(experiment: Experiment, directory: Path, accept_changed_data: bool = Fal
     return 0
 
 
+def _numbered(experiment: Experiment, directory: Path) -> Splits:
+    """Return the data, open, their classes numbered as those of the run that is there already, if one is."""
+    splits, workdir = experiment.data.open(), Workdir(directory)
+    there = (workdir.path / "config.json").exists()
+    classes = workdir.read_record(Record.of(experiment, splits)).classes if there else ()
+    return numbered_as(splits, processes.first_says(classes))
+
+
 def require_facts(record: Record, splits: Splits) -> None:
-    """Raise `InputError` where the data do not say what the network is to be told of them."""
+    """Raise `InputError` where the data do not say what the network is to be told of them; tell of unused classes."""
     if record.label_count:
         require_labels(splits.train, record.label_count, splits.classes)
+        unused = unused_labels(splits.train, record.label_count, splits.classes)
+        if unused and processes.is_first():
+            named = ", ".join(class_shown(label, splits.classes) for label in unused[:8])
+            more = ", ..." if unused[8:] else ""
+            print(
+                f"sde-jax: the network knows {record.label_count} classes, and no training example is of {named}{more}:"
+                " what is drawn of these means nothing; see config.network.condition.classes",
+                file=sys.stderr,
+            )
     training = record.experiment.training
     given = {"label", *(["augmentation"] if training.augmentation.size else [])}
     given |= set() if isinstance(training.degradation, NoDegradation) else {"channels"}

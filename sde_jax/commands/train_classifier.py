@@ -12,7 +12,7 @@ from sde_jax import classifiers
 from sde_jax.classifiers import KIND, NoisyClassification, Told
 from sde_jax.commands import settings
 from sde_jax.commands.workdir import Workdir
-from sde_jax.data import fingerprint
+from sde_jax.data import all_shown, fingerprint
 from sde_jax.experiment import Experiment
 from sde_jax.model import Record
 from sde_jax.processes import deferred
@@ -61,6 +61,7 @@ def run(experiment: Experiment, output: Path, steps: int, width: int, seed: int)
         "output": str(output),
         "classifier": type(network).__name__,
         "classes": network.classes,
+        **all_shown(splits.classes),
         "largest_class_share": float(found.max() / found.sum()),
         **{name: facts[name] for name in ("training_examples", "held_out_examples", "held_out_accuracy", "sha256")},
         "seconds": seconds,

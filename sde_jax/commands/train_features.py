@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from sde_jax.commands import settings
 from sde_jax.commands.workdir import Workdir
-from sde_jax.data import Dataset, fingerprint
+from sde_jax.data import Dataset, all_shown, fingerprint
 from sde_jax.features import classification
 from sde_jax.features.trained import FILES, NOTE, Classification, save
 from sde_jax.processes import deferred
@@ -57,6 +57,7 @@ def run(data: Dataset, output: Path, steps: int, features: int, seed: int) -> di
         "output": str(output),
         "features": features,
         "classes": len(counts),
+        **all_shown(splits.classes),
         "largest_class_share": float(np.max(counts) / np.sum(counts)),
         **{name: facts[name] for name in ("training_examples", "held_out_examples", "held_out_accuracy", "sha256")},
         "seconds": seconds,

@@ -1,8 +1,13 @@
 """Data: random-access sources of images, arrays and tables, and the stream of shuffled batches that training reads."""
 
 from sde_jax.data.array_file import ArrayFile as ArrayFile
+from sde_jax.data.axes import channels_seem_first as channels_seem_first
 from sde_jax.data.cache import own_cache as own_cache
 from sde_jax.data.cache import user_cache as user_cache
+from sde_jax.data.class_names import all_shown as all_shown
+from sde_jax.data.class_names import class_shown as class_shown
+from sde_jax.data.class_names import classes_asked as classes_asked
+from sde_jax.data.class_names import in_natural_order as in_natural_order
 from sde_jax.data.contents import Contents as Contents
 from sde_jax.data.contents import DataContents as DataContents
 from sde_jax.data.contents import contents as contents
@@ -11,8 +16,11 @@ from sde_jax.data.fingerprint import fingerprint as fingerprint
 from sde_jax.data.hugging_face import HuggingFace as HuggingFace
 from sde_jax.data.images import Images as Images
 from sde_jax.data.labels import checked as checked
+from sde_jax.data.labels import in_proportion as in_proportion
 from sde_jax.data.labels import labels_of as labels_of
+from sde_jax.data.labels import numbered_as as numbered_as
 from sde_jax.data.labels import require_labels as require_labels
+from sde_jax.data.labels import unused_labels as unused_labels
 from sde_jax.data.paper_sets import CIFAR10 as CIFAR10
 from sde_jax.data.paper_sets import LSUN as LSUN
 from sde_jax.data.paper_sets import SVHN as SVHN

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sde_jax.data.image_decoding import check_shape, decoded
+from sde_jax.data.image_decoding import check_shape, decoded, is_turned
 from sde_jax.data.image_resizing import squared
 from sde_jax.data.rows import check_held_out, split
 from sde_jax.data.sources import Splits, example
@@ -125,6 +125,11 @@ class HuggingFaceImages:
         if not whole(label, -1, 2**31 - 1):
             raise InputError(f"{where} has the label {label!r}; expected a whole number from 0 on, or -1 for none")
         return example(image, label, index)
+
+    def turned(self, index: int) -> bool:
+        """Whether an image's metadata say that it is to be turned or mirrored, which is done."""
+        where = f"{self._where}: row {self._rows[index]}"
+        return is_turned(_content(self._data[int(self._rows[index])][self._image], where), where)
 
 
 def _content(image: Any, where: str) -> bytes:

@@ -2,7 +2,9 @@
 
 Grey (L) and RGB images are taken as they are, a palette (P) becomes RGB, and black and white (1) become grey, 0 and
 255. Refused are those that 8 bits a channel cannot hold, or not in one way: 16 bits, an alpha channel or a transparent
-colour, CMYK and other spaces, and animations. An orientation in the metadata is not followed.
+colour, CMYK and other spaces, and animations. An orientation in the metadata (EXIF, or XMP) is followed, as viewers do:
+height and width are those of the image as it is seen. Of several pictures in a JPEG, as phones make them, the first is
+taken. Colour profiles and gamma are not applied.
 """
 
 import contextlib
@@ -19,6 +21,17 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 _MODES = {"L": "L", "RGB": "RGB", "P": "RGB", "1": "L"}
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image with an orientation of EXIF upright. From 5 on, height and width change places."""
 _HEAD_BYTES = 16 * 2**10
 _MOST_PIXELS = LARGEST_BYTES // 3
 
@@ -26,7 +39,8 @@ _MOST_PIXELS = LARGEST_BYTES // 3
 def read_shape(files: Files, name: str) -> tuple[int, int, int]:
     """(height, width, channels) from an image's header; channels is 1 (grey) or 3 (RGB).
 
-    An image of up to 16 KiB is read whole, which in a zip verifies its CRC. Raises InputError for what is refused.
+    An image of up to 16 KiB is read whole, which in a zip verifies its CRC. Raises InputError for what is refused. An
+    orientation that a larger PNG states behind its pixels is found by `decoded` alone.
     """
     where = f"{files.location}: {name!r}"
     with _failures_named(where):
@@ -58,10 +72,22 @@ def decoded(content: bytes, where: str) -> np.ndarray:
     """The image [height, width, channels] uint8 in a file's bytes. Raises InputError, which begins with `where`."""
     with _failures_named(where):
         image = _opened(content)
-        shape = _shape(image, where)
+        _check(image, where)
+        image.load()  # what a PNG says behind its pixels too
+        turn = _UPRIGHT.get(_orientation(image))
         # A conversion to the same mode would copy the image.
-        image = image if image.mode == _MODES[image.mode] else image.convert(_MODES[image.mode])
-        return np.asarray(image).reshape(shape)
+        shown = image if image.mode == _MODES[image.mode] else image.convert(_MODES[image.mode])
+        pixels = np.asarray(shown if turn is None else shown.transpose(turn))
+        return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def is_turned(content: bytes, where: str) -> bool:
+    """Whether the metadata of the image in a file's bytes say that it is to be turned or mirrored, which is done."""
+    with _failures_named(where):
+        image = _opened(content)
+        if b"eXIf" in content:
+            image.load()
+        return _orientation(image) in _UPRIGHT
 
 
 def check_shape(where: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:
@@ -77,8 +103,23 @@ def _opened(content: bytes) -> ImageFile.ImageFile:
     return Image.open(io.BytesIO(content), formats=_FORMATS)
 
 
+def _orientation(image: Image.Image) -> int:
+    try:
+        # Not the PNG reader's own, which reads all of the file, of which there may be the first bytes alone.
+        found = Image.Image.getexif(image).get(_ORIENTATION, 1)
+        return found if found in _UPRIGHT else 1
+    except Exception:  # damaged metadata, of which Pillow fails with almost any type, turn nothing
+        return 1
+
+
 def _shape(image: ImageFile.ImageFile, where: str) -> tuple[int, int, int]:
-    if getattr(image, "n_frames", 1) != 1:
+    _check(image, where)
+    channels = {"L": 1, "RGB": 3}[_MODES[image.mode]]
+    return (image.width, image.height, channels) if _orientation(image) > 4 else (image.height, image.width, channels)
+
+
+def _check(image: ImageFile.ImageFile, where: str) -> None:
+    if getattr(image, "n_frames", 1) != 1 and image.format != "MPO":
         raise InputError(f"{where} is animated; expected a single image: extract one frame or remove it")
     # The decoder's raw mode tells 16-bit RGB, which Pillow would cut down to 8 bits without a word.
     arguments = image.tile[0][3] if image.tile else ""
@@ -95,7 +136,6 @@ def _shape(image: ImageFile.ImageFile, where: str) -> tuple[int, int, int]:
         raise InputError(
             f"{where} has {image.width} x {image.height} pixels; expected at most {_MOST_PIXELS}: shrink or remove it"
         )
-    return image.height, image.width, {"L": 1, "RGB": 3}[_MODES[mode]]
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sde_jax.data.class_names import in_natural_order
 from sde_jax.data.image_files import Files
 from sde_jax.errors import InputError, whole
 
@@ -48,14 +49,14 @@ def read_labels(files: Files, images: Sequence[str]) -> Labels:
 
 
 def folder_labels(files: Files, images: Sequence[str]) -> Labels:
-    """The labels [n] int32 of the n images named, by their folders at the top, and the names of these folders, sorted.
+    """The labels [n] int32 of the n images named, by their folders at the top, and these folders in natural order.
 
     Raises InputError for an image that is in no folder, for a single folder, and where there is a `dataset.json`.
     """
     if LABELS in files.names:
         raise InputError(f"{files.location} has a {LABELS} beside labels_from_folders; expected one of them")
     folders = [name.split("/")[0] if "/" in name else "" for name in images]
-    classes = sorted(set(folders))
+    classes = in_natural_order(folders)
     if "" in classes:
         alone = images[folders.index("")]
         raise InputError(f"{files.location}: {alone!r} is in no folder; expected one for each class: move or remove it")
@@ -65,7 +66,7 @@ def folder_labels(files: Files, images: Sequence[str]) -> Labels:
             " leave labels_from_folders out"
         )
     number = {name: index for index, name in enumerate(classes)}
-    return np.array([number[folder] for folder in folders], np.int32), tuple(classes)
+    return np.array([number[folder] for folder in folders], np.int32), classes
 
 
 def _parsed(files: Files, where: str) -> Mapping[str, Any]:

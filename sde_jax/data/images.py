@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sde_jax.data.image_decoding import SUFFIXES, check_shape, read_bytes, read_image
+from sde_jax.data.image_decoding import SUFFIXES, check_shape, is_turned, read_bytes, read_image
 from sde_jax.data.image_files import Files, open_files
 from sde_jax.data.image_labels import LABELS, folder_labels, read_labels
 from sde_jax.data.image_resizing import squared
@@ -22,9 +22,10 @@ class Images:
     All are grey or all RGB, as image_decoding.py says, and of one size, that of the first in name order; with `size`,
     of any: the largest square in the middle is resized to `size` by `size` (image_resizing.py), up or down.
     Hidden files and files that are no images are passed over. A `dataset.json` at the top gives labels, in EDM's layout
-    (image_labels.py), or, with `labels_from_folders`, the folders at the top do. Names are sorted as text. Of each
-    class, the last `held_out_per_class` images in this order are `held_out` and the rest are `train`; images without
-    labels count as one class. Both splits keep the order. Up to `skip` images that cannot be used are left out.
+    (image_labels.py), or, with `labels_from_folders`, the folders at the top do, in natural order: 2 before 10. Names
+    of images are sorted as text. Of each class, the last `held_out_per_class` images in this order are `held_out` and
+    the rest are `train`; images without labels count as one class. Both splits keep the order. Up to `skip` images that
+    cannot be used are left out.
     """
 
     path: str
@@ -96,6 +97,11 @@ class ImageFiles:
         image = squared(image, self._size) if self._size else image
         check_shape(f"{self._files.location}: {self._names[index]!r}", image.shape, self._shape)
         return example(image, self._labels[index], index)
+
+    def turned(self, index: int) -> bool:
+        """Whether an image's metadata say that it is to be turned or mirrored, which is done."""
+        name = self._names[index]
+        return is_turned(self._files.read(name), f"{self._files.location}: {name!r}")
 
 
 def _image_names(files: Files) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from sde_jax.data.axes import channels_seem_first
 from sde_jax.data.sources import Source
 from sde_jax.data.transforms import crop_at_random, flip_at_random
 from sde_jax.errors import InputError
@@ -38,9 +39,12 @@ def batches(
     {"data": [b, ...] as the source has them, "label": [b] int32, "index": [b] int64} with
     b = B / `process_count`. No example occurs twice in an epoch. With `flip`, each image is mirrored with
     probability 1/2, drawn from (seed, position). `num_threads` = 0 reads in the caller's thread. Raises
-    InputError for settings out of range, and whatever the source raises for an example that cannot be read.
+    InputError for settings out of range, for flips and crops of what is no picture with channels last, and
+    whatever the source raises for an example that cannot be read.
     """
     _check_stream(source, batch_size, seed, start, process_index, process_count, num_threads)
+    if flip or crop:
+        _check_pictures(source)
     index_at = _shuffled(len(source), seed, epochs_kept=num_threads + 2)
     examples = _grain().MapDataset.range(sys.maxsize).map(lambda position: source[index_at(position)])
     if flip:
@@ -123,6 +127,15 @@ def _check_stream(
         raise InputError(
             f"batch_size is {batch_size}, which {process_count} processes cannot share equally; choose a"
             f" multiple of {process_count}"
+        )
+
+
+def _check_pictures(source: Source) -> None:
+    shape = source[0]["data"].shape
+    if len(shape) != 3 or channels_seem_first(shape):
+        raise InputError(
+            f"flip or crop of examples of shape {shape}; expected [height, width, channels], which are mirrored along"
+            " width: put the channels last"
         )
 
 

@@ -20,6 +20,11 @@ class Rows:
     def __init__(self, data: np.ndarray, rows: np.ndarray, labels: np.ndarray, dtype: type[np.generic]):
         self._data, self._rows, self._labels, self._dtype = data, rows, labels, dtype
 
+    @property
+    def labels(self) -> np.ndarray:
+        """The labels of the rows, [k] int32, -1 for none."""
+        return self._labels[self._rows]
+
     def __len__(self) -> int:
         """The number of examples."""
         return len(self._rows)

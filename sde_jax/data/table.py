@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sde_jax.data.class_names import in_natural_order
 from sde_jax.data.rows import Rows, check_held_out, split, standardisation
 from sde_jax.data.sources import Splits
 from sde_jax.data.table_reading import read_columns
@@ -16,9 +17,10 @@ class Table:
 
     Numbers are real, whole ones too, and x_0 is standardised by the rows to train on, each column for itself.
 
-    path: the file. A CSV is UTF-8, separates by `delimiter`, and has the names of its columns in its first line.
+    path: the file. A CSV is UTF-8, separates by `delimiter`, and has the names of its columns in its first line; its
+    numbers are in decimal notation, as -1.5e3, and its quotes as in RFC 4180.
     columns: those to model, in this order; by default all but `label`. label: the column of classes, text or numbers,
-    which are numbered in sorted order; by default there is none. held_out: so many rows are held out, chosen as
+    which are numbered in natural order; by default there is none. held_out: so many rows are held out, chosen as
     `rows.split` does.
     """
 
@@ -30,8 +32,8 @@ class Table:
 
     def __post_init__(self):
         check_held_out(self.held_out)
-        if len(self.delimiter) != 1 or self.delimiter in '\r\n"':
-            raise InputError(f"delimiter = {self.delimiter!r}; expected one character that separates columns")
+        if len(self.delimiter) != 1 or self.delimiter in '\r\n"' or not self.delimiter.isascii():
+            raise InputError(f"delimiter = {self.delimiter!r}; expected one ASCII character that separates columns")
         if len(set(self.columns)) < len(self.columns) or self.label in filter(None, self.columns):
             raise InputError(f"columns = {self.columns} and label = {self.label!r}; expected each column once")
 
@@ -62,9 +64,6 @@ def _check_columns_vary(path: str, numbers: dict[str, np.ndarray], rows: np.ndar
 
 
 def _classes(values: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    try:
-        classes = sorted(set(values), key=float)
-    except ValueError:
-        classes = sorted(set(values))
+    classes = in_natural_order(values)
     number = {name: index for index, name in enumerate(classes)}
-    return np.array([number[value] for value in values], np.int32), tuple(classes)
+    return np.array([number[value] for value in values], np.int32), classes

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Bool
 
-from sde_jax.measurement.operator import Operator, space
+from sde_jax.measurement.operator import Operator, as_mask, space
 from sde_jax.pytree import component
 from sde_jax.typing import Array
 
@@ -12,10 +12,14 @@ from sde_jax.typing import Array
 class Fourier(Operator):
     """The discrete Fourier transform over space, orthonormal, where `sampled`; elsewhere 0, and no measurement (MRI).
 
-    y: [2, *x0's shape], real and imaginary parts. sampled: bool, broadcasts against x0.
+    y: [2, *x0's shape], real and imaginary parts. sampled: bool, or 0 and 1, broadcasts against x0; others raise
+    `InputError` as of `Mask`.
     """
 
     sampled: Bool[Array, "..."]
+
+    def __post_init__(self):
+        object.__setattr__(self, "sampled", as_mask(self.sampled))
 
     @property
     def measured(self) -> Bool[Array, "..."]:

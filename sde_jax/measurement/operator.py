@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Float
 
 from sde_jax.errors import InputError
@@ -69,9 +70,16 @@ class Identity(Operator):
 
 @component
 class Mask(Operator):
-    """A(x0) = x0 where `observed`; elsewhere 0, and no measurement. observed: bool, broadcasts against x0."""
+    """A(x0) = x0 where `observed`; elsewhere 0, and no measurement.
+
+    observed: bool, or 0 and 1, broadcasts against x0. Raises `InputError` for other numbers, for numbers that are
+    traced, which nothing can look at, and, of an x0, for a mask that does not broadcast to its shape.
+    """
 
     observed: Bool[Array, "..."]
+
+    def __post_init__(self):
+        object.__setattr__(self, "observed", as_mask(self.observed))
 
     @property
     def measured(self) -> Bool[Array, "..."]:
@@ -80,6 +88,10 @@ class Mask(Operator):
 
     def __call__(self, x0: Array) -> Array:
         """Return what is observed."""
+        if jnp.broadcast_shapes(jnp.shape(self.observed), x0.shape) != x0.shape:
+            raise InputError(
+                f"a mask of shape {jnp.shape(self.observed)} for x0 of shape {x0.shape}: expected that shape"
+            )
         return jnp.where(self.observed, x0, 0)
 
     def spectrum(self, shape: tuple[int, ...]) -> Spectrum:
@@ -148,6 +160,20 @@ class NonLinear(Linear):
     """A differentiable function of one x0, of the user's; methods linearise it at the clean estimate."""
 
     linear: ClassVar[bool] = False
+
+
+def as_mask(mask: Any) -> Any:
+    """Return a mask, bool; raises `InputError` where it holds other numbers than 0 and 1, or is traced and no bool."""
+    if not concrete(mask):
+        if mask.dtype != bool:
+            raise InputError(f"a mask of {mask.dtype} that is traced: expected bool, as mask == 1")
+        return mask
+    values = np.asarray(mask)
+    wrong = np.unique(values[(values != 0) & (values != 1)])
+    if wrong.size:
+        found = ", ".join(f"{value:g}" for value in wrong[:4])
+        raise InputError(f"a mask that holds {found}: expected bool, or 0 where nothing is known and 1 where it is")
+    return mask if values.dtype == bool else values == 1
 
 
 def require_linear(operator: Operator, shape: tuple[int, ...], tolerance: float = 1e-3) -> None:

@@ -77,6 +77,9 @@ def written(card: Card, model: Model) -> str:
         kind="image" if model.record.is_image else "example",
         shape=" × ".join(map(str, model.record.shape)),
         parameters=_text(sum(np.size(leaf) for leaf in jax.tree.leaves(model.params))),
+        classes=[f"{index}: {name}" for index, name in enumerate(model.record.classes)]
+        if model.record.label_count
+        else [],
         samplers=usable,
         first=next(iter(usable), None),
         learnt=None if objective.gives_score else objective.minimiser(model.record.condition.hears()),

@@ -20,7 +20,10 @@ from sde_jax.typing import Array, Denoiser, Key, Time
 COLOURS = np.array([[1.0, -2.0, 0.0], [1.0, 1.0, 1.0], [1.0, 1.0, -1.0]]) / np.sqrt([3.0, 6.0, 2.0])
 """The orthonormal basis M [3, 3] of red, green, blue (columns) whose first is grey (Song et al. 2021, appendix I.3)."""
 
-NOT_FINITE = "a known number is NaN or infinite: expected finite numbers where the mask is true"
+NOT_FINITE = (
+    "a known number is NaN or infinite, or a mask holds other numbers than 0 and 1: expected finite numbers where the "
+    "mask is true or 1"
+)
 
 
 @path
@@ -50,8 +53,12 @@ class Known:
         if not concrete(self):
             return
         value, mask = np.asarray(self.value), np.asarray(self.mask)
-        if not np.all((mask == 0) | (mask == 1)):
-            raise InputError("a mask with other numbers than 0 and 1: expected true or 1 where the value is known")
+        wrong = mask[(mask != 0) & (mask != 1)]
+        if wrong.size:
+            found = ", ".join(f"{number:g}" for number in np.unique(wrong)[:4])
+            raise InputError(
+                f"a mask with other numbers than 0 and 1 ({found}): expected true or 1 where the value is known"
+            )
         if not np.all(np.isfinite(np.where(mask, value, 0.0))):
             raise InputError(NOT_FINITE)
         square = None if self.basis is None else np.asarray(self.basis).T @ np.asarray(self.basis)
@@ -60,8 +67,10 @@ class Known:
 
     @property
     def given(self) -> Array:
-        """The value where it is known, 0 elsewhere."""
-        return jnp.where(jnp.asarray(self.mask, bool), jnp.asarray(self.value, float), 0.0)
+        """The value where it is known, 0 elsewhere; NaN where a mask, traced perhaps, is neither 0 nor 1."""
+        mask = jnp.asarray(self.mask)
+        given = jnp.where(mask == 1, jnp.asarray(self.value, float), 0.0)
+        return given if mask.dtype == bool else jnp.where((mask == 0) | (mask == 1), given, jnp.nan)
 
     def coordinates(self, x: Array) -> Array:
         """Return x M."""

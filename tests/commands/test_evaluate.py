@@ -222,7 +222,8 @@ def test_a_network_that_hears_labels_is_told_them_and_nothing_is_withheld_or_mov
         "--config.training.symmetry.left_right=true",
     ]
     sde_jax("train", *sde_jax.tiny, *flags, "--workdir", run).done()
-    sde_jax("evaluate", "--workdir", run, "--parts=loss,samples", "--cache", tmp_path / "cache", *SMALL).done()
+    in_turn = "--config.evaluation.uniform_labels=true"
+    sde_jax("evaluate", "--workdir", run, "--parts=loss,samples", "--cache", tmp_path / "cache", *SMALL, in_turn).done()
     model = load(Workdir(run))
     example = model.record.experiment.data.open().held_out[3]
     loss = replace(model.record.loss(model.apply), label_dropout=0.0, symmetry=Symmetry())

@@ -1,6 +1,5 @@
 import json
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -167,6 +166,12 @@ def test_a_method_is_named_and_its_numbers_are_set():
         (["--task=inpaint", "--input=inf.npy"], "y holds infinity: expected finite numbers"),
         (["--task=sensors", "--sensors=far.csv", "--example=0"], "position [0.0, 8.0] of sensor 1: expected row and"),
         (["--task=sensors", "--sensors=text.png", "--example=0"], "expected lines of numbers set apart by commas"),
+        (
+            ["--task=sensors", "--sensors=date.csv", "--example=0"],
+            "'2020_01_01' is no number: expected lines of numbers",
+        ),
+        (["--task=deblur", "--blur=1_0", "--example=0"], "'1_0': expected a number"),
+        (["--task=inpaint", "--input=first.npy"], "(1, 8, 7): expected (8, 8, 1), as this task measures"),
         (["--task=sensors", "--sensors=wide.csv", "--example=0"], "lines of [5] numbers: expected 2 or 3"),
     ],
 )
@@ -178,6 +183,8 @@ def test_what_cannot_be_used_is_refused_in_a_line(flags, problem, trained, tmp_p
     saved(tmp_path / "inf.npy", np.full((8, 8, 1), np.inf, np.float32))
     (tmp_path / "text.png").write_text("a, picture")
     (tmp_path / "far.csv").write_text("0,7\n0,8\n")
+    (tmp_path / "date.csv").write_text("0,2020_01_01\n")
+    saved(tmp_path / "first.npy", np.zeros((1, 8, 7), np.float32))
     (tmp_path / "wide.csv").write_text("0,0,1,2,3\n")
     before = set(trained.iterdir())
     (line,) = sde_jax("restore", "--workdir", trained, *flags).problems
@@ -212,11 +219,66 @@ def test_several_problems_are_told_at_once():
         Request("x", noise=-1.0, num_samples=0, batch_size=0).setting(GREY)
 
 
-def test_a_known_pixel_is_one_that_is_lighter_than_half(tmp_path):
-    mask = saved(tmp_path / "mask.png", np.tile(np.uint8([[[127], [128]]]), (8, 4, 1)))
-    task = Request("inpaint", Choices(mask=mask)).setting(GREY).task
-    np.testing.assert_array_equal(task.observed[0, :, 0], jnp.tile(jnp.array([False, True]), 4))
-    np.testing.assert_array_equal(task.unknown, ~task.observed)
+HALF = np.tile(np.array([[[0], [1]]]), (8, 4, 1))
+MASKS = {
+    "picture": ("mask.png", np.uint8(255 * HALF)),
+    "coloured picture": ("mask.png", np.uint8(255 * HALF.repeat(3, -1))),
+    "black and white": ("mask.png", Image.fromarray(HALF[..., 0] == 1)),
+    "bool": ("mask.npy", HALF == 1),
+    "flat bool": ("mask.npy", HALF[..., 0] == 1),
+    "numbers": ("mask.npy", HALF.astype(float)),
+}
+
+
+def masked(path, mask):
+    mask.save(path) if isinstance(mask, Image.Image) else saved(path, mask)
+    return Request("inpaint", Choices(mask=path)).setting(GREY).task
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_a_known_pixel_is_white_or_true(tmp_path, kind):
+    name, mask = MASKS[kind]
+    task = masked(tmp_path / name, mask)
+    np.testing.assert_array_equal(task.observed, HALF == 1)
+    np.testing.assert_array_equal(task.unknown, HALF == 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "mask", "said"),
+    [
+        (
+            "mask.png",
+            np.uint8(128 + 0 * HALF),
+            "64 of 64 values are neither end (128): expected 0 (black, hidden) and 255",
+        ),
+        ("mask.png", np.uint8(HALF), "32 of 64 values are neither end (1): expected 0 (black, hidden) and 255 (white"),
+        ("mask.png", np.uint8(255 * HALF * [1, 1, 0]), "coloured: expected black and white"),
+        ("mask.npy", 255 * HALF, "neither end (255): expected 0 (hidden) and 1 (known), or bool"),
+        ("mask.npy", HALF / 2, "neither end (0.5)"),
+        ("mask.npy", np.where(HALF, 1, np.nan), "neither end (nan)"),
+        ("mask.npy", HALF.T, "1 x 8 pixels: expected 8 x 8"),
+        ("mask.npy", HALF.repeat(2, -1), "8 x 8 pixels: expected 8 x 8"),
+        ("mask.npy", np.ones((2, 8, 8, 1)), "2 x 8 x 8 x 1 pixels: expected 8 x 8"),
+        ("mask.png", Image.fromarray(np.uint8(255 * HALF * [1, 1, 1, 1]), "RGBA"), "the mode RGBA"),
+    ],
+)
+def test_a_mask_that_says_neither_known_nor_hidden_is_refused(tmp_path, name, mask, said):
+    with pytest.raises(InputError) as raised:
+        masked(tmp_path / name, mask)
+    assert said in str(raised.value)
+    assert "mask." in str(raised.value)
+
+
+def test_how_many_pixels_are_known_and_hidden_is_said(restored, run, tmp_path, sde_jax):
+    facts = json.loads(restored.with_suffix(".json").read_text())
+    assert (facts["known_pixels"], facts["hidden_pixels"]) == (48, 16)
+    mask = saved(tmp_path / "mask.png", np.uint8(255 * HALF))
+    values = np.full((8, 8, 1), 3, np.float32)
+    values[0, :3] = np.nan  # of which the mask knows one
+    given = saved(tmp_path / "y.npy", values)
+    outcome = sde_jax("restore", "--workdir", run, "--task=inpaint", "--mask", mask, "--input", given, *FEW).done()
+    lines = dict(line.split(maxsplit=1) for line in outcome.out.splitlines())
+    assert (lines["known_pixels"], lines["hidden_pixels"]) == ("31", "33")
 
 
 @pytest.mark.slow

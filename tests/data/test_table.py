@@ -134,6 +134,13 @@ def test_a_table_without_rows_or_without_numbers_is_refused(tmp_path, suffix):
 
 CSV = {
     "ragged": ("a,b\n1,2\n3\n", "row 2 has 1 values; expected 2"),
+    "blank column": ("a\n1\n\n2\n", "row 2 has 0 values; expected 1"),
+    "empty values": ("a,b\n1,2\n,\n", "row 2 has 0 values; expected 2"),
+    "text after quotes": ('a,b\n"1"2,3\n', "cannot be read as CSV"),
+    "quotes in names": ('"a,b\n1,2\n', "cannot be read as CSV"),
+    "names alone": ("a,b", "has no rows"),
+    "UTF-16": ("a,b\n1,2\n".encode("utf-16"), "cannot be read as CSV"),
+    "late bytes": (b"a,b\n1,2\n3,\xff\n", "cannot be read as CSV"),
     "longer": ("a,b\n1,2,3\n", "row 1 has 3 values; expected 2"),
     "blank": ("a,b\n1,2\n\n3,4\n", "row 2 has 0 values"),
     "no names": ("1,2\n3,4\n", "begins with numbers (1, ...); expected the columns' names"),
@@ -182,3 +189,41 @@ def test_a_file_that_is_missing_damaged_or_of_another_kind_is_refused(tmp_path, 
 def test_settings_that_contradict_are_refused(fields):
     with pytest.raises(InputError, match="expected"):
         Table("x.csv", **fields)
+
+
+@pytest.mark.parametrize("text", ["2020_01_01", "1_0", "\u0663", "0x10", "1,5", "1e", "one"])
+def test_a_text_that_is_no_number_in_decimal_notation_is_refused(tmp_path, text):
+    path = tmp_path / "table.csv"
+    path.write_text(f"a;b\n1;2\n3;{text}\n")
+    assert f"column 'b' is {text!r} in row 2; expected numbers" in refusal(str(path), delimiter=";")
+
+
+def test_a_label_is_text_whatever_it_looks_like(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "a,day\n" + "".join(f"{n},{day}\n" for n, day in enumerate(["2020_01_02", "01", "1", "2020_01_01"]))
+    )
+    splits = Table(str(path), label="day").open()
+    assert splits.classes == ("01", "1", "2020_01_01", "2020_01_02")
+    assert splits.train.labels.tolist() == [3, 0, 1, 2]
+
+
+def test_a_wide_table_is_read_column_by_column(tmp_path):
+    values = RANDOM.normal(size=(3, 5000))
+    path = tmp_path / "table.csv"
+    lines = [",".join(f"c{n}" for n in range(5000)), *(",".join(map(repr, row.tolist())) for row in values)]
+    path.write_text("\n".join(lines))
+    np.testing.assert_array_equal(rows(Table(str(path)).open().train), values.astype(np.float32))
+
+
+def test_a_field_may_be_long_and_hold_newlines_and_quotes(tmp_path):
+    path, text = tmp_path / "table.csv", "x" * 100_000
+    path.write_text(f'a,k\n1,"{text}"\n2,"two\nlines, ""quoted"""\n 3.5 , plain \n')
+    splits = Table(str(path), label="k").open()
+    assert splits.classes == ("plain", 'two\nlines, "quoted"', text)
+    np.testing.assert_array_equal(rows(splits.train)[:, 0], [1, 2, 3.5])
+
+
+def test_a_delimiter_is_ascii():
+    with pytest.raises(InputError, match="one ASCII character"):
+        Table("x.csv", delimiter="\u00a6")

@@ -118,3 +118,17 @@ def test_one_program_serves_every_mask():
     for threshold in (-1.0, 0.0, 1.0):
         measured(m.Mask(jnp.asarray(threshold < X)), jnp.asarray(X))
     assert count == 1
+
+
+def test_a_mask_is_bool_or_0_and_1_and_of_the_shape_of_x0():
+    numbers = m.Mask(np.array([1, 0, 1, 1]))
+    assert numbers.observed.dtype == bool
+    np.testing.assert_array_equal(numbers.spectrum((4,)).values, [1, 0, 1, 1])
+    for wrong, found in (([255, 0, 255, 0], "255"), ([0.5, 1, 0, 0], "0.5"), ([np.nan, 1, 1, 1], "nan")):
+        with pytest.raises(InputError, match=f"a mask that holds {found}"):
+            m.Mask(np.array(wrong))
+    with pytest.raises(InputError, match="a mask of int32 that is traced: expected bool"):
+        jax.jit(lambda mask: m.Mask(mask)(jnp.ones(4)))(jnp.array([255, 0, 255, 0], jnp.int32))
+    assert jax.jit(lambda mask: m.Mask(mask)(jnp.ones(4)))(jnp.array([True, False] * 2)).tolist() == [1, 0, 1, 0]
+    with pytest.raises(InputError, match=r"a mask of shape \(2, 4\) for x0 of shape \(4,\)"):
+        m.Mask(np.ones((2, 4), bool))(jnp.ones(4))

@@ -98,6 +98,19 @@ def test_another_image_and_mask_compile_nothing_anew():
         jax.block_until_ready(draw(Y, np.ones(2, bool)))
 
 
+@pytest.mark.parametrize("wrong", [0.5, 128.0, -1.0, np.nan])
+def test_a_traced_mask_of_other_numbers_than_0_and_1_raises_when_it_is_computed_with(wrong):
+    sde, grid = sj.VP(), np.array([1.0, 0.5])
+
+    @jax.jit
+    def draw(mask):
+        return sj.sample(KEYS, Imputed(sj.DDIM(), inpainting(Y, mask)), sde, denoiser(sde), grid, (2,)).x
+
+    np.testing.assert_array_equal(draw(np.array([1.0, 0.0]))[:, 0], Y[0])
+    with pytest.raises(ValueError, match="a mask holds other numbers than 0 and 1"):
+        jax.block_until_ready(draw(np.array([1.0, wrong])))
+
+
 def test_colourisation_keeps_the_grey_of_every_pixel_and_colours_the_rest():
     sde, grid = sj.VP(), np.array([1.0, 0.5, 0.0])
     np.testing.assert_allclose(COLOURS.T @ COLOURS, np.eye(3), atol=1e-15)

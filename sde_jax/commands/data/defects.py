@@ -1,5 +1,6 @@
 """All that is wrong with data that do not open, and what can be read of them nevertheless."""
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ from sde_jax.commands.data.image_defects import images
 from sde_jax.commands.data.table_defects import table
 from sde_jax.data import ArrayFile, Dataset, Images, Scaling, Splits, Table
 from sde_jax.data.array_reading import ArrayReader
+from sde_jax.data.axes import channels_last
 from sde_jax.data.rows import Rows, standardisation
 from sde_jax.errors import InputError
 
@@ -47,6 +49,8 @@ def _array(dataset: ArrayFile) -> tuple[Splits | None, list[str]]:
     reader = ArrayReader(dataset.path)
     key = dataset.key or (reader.names[0] if len(reader.names) == 1 else "")
     data = reader.data(key)
+    with suppress(InputError):
+        data = channels_last(data, dataset.axes, "", per_feature=dataset.per_feature)
     wild = np.flatnonzero(~np.isfinite(data).reshape(len(data), -1).all(1))
     problems = [f"{reader.where(key)}: {_some(wild, len(data), 'examples')} hold NaN or infinity; drop them"]
     return (_real(data, wild) if data.dtype.kind == "f" else None), problems if len(wild) else []

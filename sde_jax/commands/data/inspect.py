@@ -14,7 +14,7 @@ from sde_jax.commands.data.image_defects import passed_over
 from sde_jax.commands.data.picture import picture
 from sde_jax.commands.data.survey import Survey
 from sde_jax.commands.data.text import shown
-from sde_jax.data import Dataset, Images, Splits
+from sde_jax.data import Dataset, Images, Splits, class_shown
 from sde_jax.data.diameter import diameter
 from sde_jax.errors import InputError
 
@@ -88,6 +88,8 @@ def _what(splits: Splits, found: Survey) -> dict[str, Any]:
         "mean": moments.mean.tolist(),
         "deviation": moments.deviation.tolist(),
         "labels": {split: _named(counts, splits.classes) for split, counts in found.labels.items()},
+        "classes": {str(label): name for label, name in enumerate(splits.classes)},
+        "turned": found.turned,
         "repeated": found.copies.repeated,
         "held_out_in_train": found.copies.shared,
         "unreadable": len(found.damaged) + len(splits.left_out),
@@ -95,7 +97,9 @@ def _what(splits: Splits, found: Survey) -> dict[str, Any]:
 
 
 def _named(counts: dict[int, int], classes: tuple[str, ...]) -> dict[str, int]:
-    names = {label: "none" if label < 0 else classes[label] if label < len(classes) else str(label) for label in counts}
+    """Return counts by the names of classes; by index and name where several classes have one name."""
+    own = [name if classes.count(name) == 1 else class_shown(label, classes) for label, name in enumerate(classes)]
+    names = {label: "none" if label < 0 else own[label] if label < len(own) else str(label) for label in counts}
     return {names[label]: counts[label] for label in sorted(counts)}
 
 
@@ -125,7 +129,7 @@ def contradictions(splits: Splits, found: Survey) -> Iterator[str]:
     if labels[-1] and len(labels) > 1:
         yield f"{labels[-1]} of {labels.total()} examples have no label; expected one for each, or none at all"
     if splits.classes:
-        missing = [name for label, name in enumerate(splits.classes) if not labels[label]]
+        missing = [f"{name} (index {label})" for label, name in enumerate(splits.classes) if not labels[label]]
         if missing:
             yield f"no example of {len(missing)} of {len(splits.classes)} classes: {', '.join(missing[:8])}"
     if found.copies.relabelled:
@@ -135,6 +139,10 @@ def contradictions(splits: Splits, found: Survey) -> Iterator[str]:
 
 
 def _notes(splits: Splits, found: Survey) -> Iterator[str]:
+    if len(splits.shape) == 2 and splits.levels is not None:
+        yield "examples have no axis of channels, and are no pictures; --config.data.axes=hw, if they are grey ones"
+    if found.turned:
+        yield f"{found.turned} images are turned or mirrored, as the orientation in their metadata says"
     if found.copies.repeated:
         yield f"{found.copies.repeated} examples are equal to an earlier one"
     occurring = np.flatnonzero(found.moments.occurrences)

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from sde_jax.codec import encode
-from sde_jax.data import Dataset, prepare
+from sde_jax.data import Dataset, HuggingFace, Images, prepare
 from sde_jax.data.prepared_manifest import sha256
 
 
@@ -48,7 +48,10 @@ def run(dataset: Dataset, output: Path, shards: int | None) -> dict[str, Any]:
 def identity(dataset: Dataset) -> dict[str, Any]:
     """Return the settings of a data set, with the contents of the files that it reads in the place of their paths."""
     settings = encode(dataset).items()
-    return {name: _contents(Path(value).expanduser()) if _is_read(name, value) else value for name, value in settings}
+    # Version 0.1.0 prepared images without following the orientation in their metadata.
+    reading = {"orientation": "followed"} if isinstance(dataset, Images | HuggingFace) else {}
+    found = {name: _contents(Path(value).expanduser()) if _is_read(name, value) else value for name, value in settings}
+    return found | reading
 
 
 def _is_read(name: str, value: Any) -> bool:

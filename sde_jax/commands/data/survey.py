@@ -22,7 +22,8 @@ _AT_ONCE = 256
 class Survey:
     """What both splits hold, read once, without stopping at what is wrong.
 
-    moments: of all numbers; copies: of examples; labels: how often each occurs, by split, -1 for none. damaged, wild:
+    moments: of all numbers; copies: of examples; labels: how often each occurs, by split, -1 for none; turned: how many
+    images are turned or mirrored as their metadata say. damaged, wild:
     what cannot be read, and what holds numbers that are not finite or are no levels, a line each; these are left out of
     all else. kept, kept_labels: examples to train on [k, ...] and their labels [k].
     """
@@ -33,6 +34,7 @@ class Survey:
         self._bytes = math.prod(splits.shape) * self._dtype.itemsize
         self.moments, self.copies = Moments(splits.levels), Copies()
         self.labels: dict[str, Counter[int]] = {}
+        self.turned = 0
         self.damaged: list[str] = []
         self.wild: list[str] = []
         chosen = _chosen(len(splits.train), max(2, KEPT_BYTES // self._bytes))
@@ -80,6 +82,9 @@ class Survey:
                         levels = self._splits.levels
                         what = "numbers that are not finite" if levels is None else f"levels beyond 0 to {levels - 1}"
                         self.wild.append(f"example {example['index']} of {split} holds {what}")
+                turned = getattr(source, "turned", None)  # which sources of image files say
+                if turned is not None:
+                    self.turned += sum(pool.map(turned, [int(example["index"]) for example in right]))
                 yield right
 
     def _is_tame(self, data: np.ndarray) -> bool:

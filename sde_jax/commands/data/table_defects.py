@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sde_jax.data import Table
+from sde_jax.errors import decimal
 from sde_jax.placing import ordinary
 
 
@@ -44,8 +45,5 @@ def _told(dataset: Table, found: str) -> str:
 
 
 def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        return np.nan
-    return value if np.isfinite(value) else np.nan
+    value = decimal(text)
+    return np.nan if value is None or not np.isfinite(value) else value

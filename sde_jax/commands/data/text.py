@@ -20,12 +20,13 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield _line("data", f"{facts['data']['type']}({', '.join(f'{k}={v}' for k, v in settings.items())})")
     yield _line("examples", ", ".join(f"{count:,} {split}" for split, count in facts["examples"].items()))
     levels = "real numbers" if facts["levels"] is None else f"{facts['levels']} levels"
-    yield _line("an example", f"{'x'.join(map(str, facts['shape']))} {facts['type']}, {levels}")
+    axes = " (height, width, channels)" if len(facts["shape"]) == 3 else ""
+    yield _line("an example", f"{'x'.join(map(str, facts['shape']))}{axes} {facts['type']}, {levels}")
     for name in ("least", "most", "mean", "deviation"):
         yield _line(name, _numbers(facts[name]))
     for split, counts in facts["labels"].items():
         if counts and set(counts) != {"none"}:
-            yield _line(f"labels, {split}", _counts(counts))
+            yield _line(f"labels, {split}", _counts(counts, {name: k for k, name in facts["classes"].items()}))
     for name in ("repeated", "held_out_in_train", "unreadable"):
         yield _line(name.replace("_", " "), f"{facts[name]:,}")
     yield from _noise(facts["noise"], facts["examples"]["train"])
@@ -61,6 +62,9 @@ def _numbers(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.6g}" for value in values[:_MOST_NUMBERS]) + (", ..." if values[_MOST_NUMBERS:] else "")
 
 
-def _counts(counts: Mapping[str, int]) -> str:
-    some = [f"{shown_name(name)} {count:,}" for name, count in list(counts.items())[:_MOST_LABELS]]
+def _counts(counts: Mapping[str, int], index: Mapping[str, str]) -> str:
+    """Return how often each label occurs, with the index of a class whose name is another text."""
+    named = {name: shown_name(name) for name in counts}
+    named |= {name: f"{index[name]} ({named[name]})" for name in counts if index.get(name, name) != name}
+    some = [f"{named[name]}: {count:,}" for name, count in list(counts.items())[:_MOST_LABELS]]
     return ", ".join(some) + (f", ... ({len(counts)} labels)" if len(counts) > _MOST_LABELS else "")

@@ -12,8 +12,9 @@ from sde_jax.commands.evaluate import reference
 from sde_jax.commands.evaluate.reference import Origin, Reference
 from sde_jax.commands.evaluate.request import Request
 from sde_jax.commands.evaluate.states import Cache
+from sde_jax.commands.evaluate.told import Counted, Told, counted, told
 from sde_jax.commands.workdir import Workdir
-from sde_jax.data import Source, Splits, fingerprint, user_cache
+from sde_jax.data import Source, Splits, fingerprint, numbered_as, user_cache
 from sde_jax.errors import InputError
 from sde_jax.experiment import Evaluation
 from sde_jax.metrics import Extractor, Gaussian, Metric
@@ -51,7 +52,7 @@ class Basis:
                 f"config.data: examples of shape {splits.shape} with {splits.levels} levels; expected those that the "
                 f"run was trained on, {record.shape} with {record.levels}"
             )
-        return splits
+        return numbered_as(splits, record.classes)
 
     @cached_property
     def here(self) -> bool:
@@ -111,11 +112,29 @@ class Basis:
     def _cache(self) -> Workdir:
         return Workdir(self.request.cache) if self.request.cache else Cache(user_cache())
 
+    @cached_property
+    def label_counts(self) -> Counted:
+        """How often the classes that the network knows occur in what samples are compared with."""
+        found, file = Counted(), self.request.reference
+        if self.record.label_count and processes.is_first():
+            if self.here:
+                found = counted(self.splits, *self.compared, self.record.label_count)
+            elif file is not None:
+                found = Counted(file.name, reference.label_counts(file))
+        return Counted(*processes.first_says(found))
+
+    @cached_property
+    def told(self) -> Told:
+        """The labels that samples are drawn of."""
+        return told(self.record, self.label_counts)
+
     def write_reference(self, path: Path) -> None:
         """Write the mean and covariance of the reference's features in EDM's layout."""
-        found = self.references[reference.taken_from_file(self.evaluation.metrics)[0]]
+        found, counts = self.references[reference.taken_from_file(self.evaluation.metrics)[0]], self.label_counts
         if isinstance(found.state, Gaussian):
             raise InputError("--write_reference writes what was computed of data; leave out --reference")
         if processes.is_first():
             absolute = str(path.absolute())
-            Workdir(path.parent).write(absolute, lambda file: reference.write(file, found.state, self.origin))
+            Workdir(path.parent).write(
+                absolute, lambda file: reference.write(file, found.state, self.origin, counts.counts)
+            )

@@ -1,7 +1,8 @@
 """What samples are compared with: statistics of a split of the data, computed once, or of a file."""
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -134,10 +135,20 @@ def given(path: Path, extractor: Extractor, data: str | None) -> Reference:
     return Reference(values, of, path.name, tuple(warnings))
 
 
-def write(path: Path, state: Any, origin: Origin) -> None:
-    """Write a Fréchet distance's state over data in EDM's layout, with what it is of, which EDM's readers pass over."""
+def write(path: Path, state: Any, origin: Origin, labels: Sequence[int] = ()) -> None:
+    """Write a Fréchet distance's state over data in EDM's layout, with what it is of, which EDM's readers pass over.
+
+    labels: how many examples of each class the data have, where that is known.
+    """
+    counts = {"label_counts": json.dumps(list(labels))} if labels else {}
     with path.open("wb") as file:
-        write_gaussian(file, gaussian(merged(*state)), asdict(origin))
+        write_gaussian(file, gaussian(merged(*state)), {**asdict(origin), **counts})
+
+
+def label_counts(path: Path) -> list[int]:
+    """Return how many examples of each class the data of a file have, [] where it does not say."""
+    with np.load(path, allow_pickle=False) as file:
+        return [int(count) for count in json.loads(str(file["label_counts"]))] if "label_counts" in file else []
 
 
 def _facts(path: Path) -> dict[str, str]:

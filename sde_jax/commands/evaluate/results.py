@@ -25,6 +25,7 @@ from sde_jax.errors import InputError, shown
 FORMAT = 1
 FOLDER = "evaluation"
 """Where, in the run's directory, files that belong to rows are."""
+_SHOWN = 20
 PARTS = ("loss", "likelihood", "samples")
 
 
@@ -39,7 +40,8 @@ class Row:
     a sample (of a likelihood: an example), on average; features, protocol: what extracted them, and how data were
     resized and scaled for it; comparable: with published numbers; reference: what the samples are compared with, the
     sha256 of what its statistics are of; reference_split: "train" or "held_out", or the file that was given;
-    reference_samples: None where the file does not say. details: further numbers by name, such as a value extrapolated
+    reference_samples: None where the file does not say. labels: how often a network that hears labels is told each, by
+    index and name in `settings`. details: further numbers by name, such as a value extrapolated
     to infinitely many samples; warnings: what to know before the value is quoted; settings: of metric and sampler.
     """
 
@@ -62,6 +64,7 @@ class Row:
     reference: str | None = None
     reference_split: str | None = None
     reference_samples: int | None = None
+    labels: str | None = None
     details: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -183,7 +186,14 @@ def table(rows: Sequence[Row]) -> str:
     widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in [head, *body]]
     warnings = dict.fromkeys(f"{row.metric}: {warning}" for row in rows for warning in row.warnings)
-    return "\n".join([line.rstrip() for line in lines] + [*warnings])
+    drawn = dict.fromkeys(f"labels of samples: {_drawn(row)}" for row in rows if row.settings.get("labels"))
+    return "\n".join([line.rstrip() for line in lines] + [*drawn, *warnings])
+
+
+def _drawn(row: Row) -> str:
+    counts = list(row.settings["labels"]["samples"].items())
+    named = ", ".join(f"{name}: {count:,}" for name, count in counts[:_SHOWN])
+    return ": ".join(filter(None, (f"{row.labels}", named))) + (", ..." if counts[_SHOWN:] else "")
 
 
 def _of(row: Row) -> str:

@@ -85,7 +85,7 @@ def _prepare(basis: Basis) -> None:
         if processes.is_first():
             for line in doubts(basis.evaluation.features, basis.record.shape):
                 print(f"sde-jax: {line}", file=sys.stderr)
-        _ = basis.references
+        _ = basis.references, basis.told
     if request.write_reference is not None:
         basis.write_reference(request.write_reference)
 
@@ -107,7 +107,8 @@ def _parts(basis: Basis, model: Model) -> Iterator[Part]:
     if "samples" in basis.request.parts:
         shown = basis.evaluation.neighbours and basis.here
         for job in basis.request.jobs(basis.record.experiment):
-            yield Samples(model, job, basis.extractor, basis.references, basis.splits.train if shown else None)
+            train = basis.splits.train if shown else None
+            yield Samples(model, job, basis.extractor, basis.references, train, basis.told)
 
 
 def _data(basis: Basis) -> dict[str, Any]:

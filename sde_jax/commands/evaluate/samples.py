@@ -15,6 +15,7 @@ from sde_jax.commands.evaluate.reference import Reference
 from sde_jax.commands.evaluate.request import Job
 from sde_jax.commands.evaluate.results import FOLDER, File, Row, finite, told
 from sde_jax.commands.evaluate.subject import Subject
+from sde_jax.commands.evaluate.told import Told
 from sde_jax.commands.sample import example_keys, save_arrays
 from sde_jax.commands.workdir import failures_reported
 from sde_jax.data import Source
@@ -49,8 +50,8 @@ class Measured(NamedTuple):
 class Samples:
     """Samples of one kind, drawn and measured by programs that serve every checkpoint.
 
-    Sample i is that of `sde-jax sample` with the same sampler and seed: a function of the model, the seed and i. A
-    network that hears labels is told that of `Record.labels_at`: each class as often.
+    Sample i is that of `sde-jax sample` with the same sampler, seed and label: a function of the model, the seed, i and
+    its label, which is that of `told`.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Samples:
         extractor: Extractor,
         references: Mapping[str, Reference],
         train: Source | None,
+        told: Told,
     ):
+        self._told = told
         self._job, self._extractor, self._references, self._train = job, extractor, references, train
         record, sampler = model.record, job.sampler
 
@@ -82,12 +85,13 @@ class Samples:
             "metrics": encode(evaluation.metrics),
             "features": self._extractor.name,
             "protocol": self._extractor.protocol,
+            **self._told.facts,
         }
         keys = example_keys(evaluation.seed, record.mesh())
 
         def draw(first: int, count: int) -> Drawn:
             index = np.arange(first, first + rows)
-            labels = jax.device_put(record.labels_at(index), by_example(record.mesh()))
+            labels = jax.device_put(self._told.at(index), by_example(record.mesh()))
             data, evaluations = self._draw(subject.model.params, keys(index), labels)
             drawn = Drawn(data, *self._extractor(data), evaluations)
             return jax.tree.map(lambda a: a[:count], processes.on_host(drawn))
@@ -145,8 +149,13 @@ class Samples:
             reference_split=reference and reference.split,
             reference_samples=result.reference_samples,
             details=told(**result.details),
-            warnings=(*result.warnings, *(reference.warnings if reference else ())),
-            settings={"metric": encode(metric), "sampler": encode(self._job.sampler)},
+            labels=self._told.law,
+            warnings=(*result.warnings, *(reference.warnings if reference else ()), *self._told.warnings),
+            settings={
+                "metric": encode(metric),
+                "sampler": encode(self._job.sampler),
+                **self._told.facts,
+            },
         )
 
     def _file(self, subject: Subject, first: np.ndarray) -> File:

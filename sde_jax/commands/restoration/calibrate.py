@@ -9,7 +9,7 @@ from PIL import Image
 from sde_jax.codec import nearest
 from sde_jax.commands.held_out import held_out
 from sde_jax.commands.restoration.batches import dequantised, posteriors, priors, simulated
-from sde_jax.commands.restoration.findings import LEVELS, against, described, fit, ranks, told, write
+from sde_jax.commands.restoration.findings import LEVELS, against, described, fit, pixels_of, ranks, told, write
 from sde_jax.commands.restoration.request import Request, Setting
 from sde_jax.commands.sample import base, require_files
 from sde_jax.commands.workdir import Workdir, load
@@ -47,6 +47,7 @@ def run(
     ensemble, seconds = posteriors(model, setting, request, measurements)
     facts = {
         **described(model, setting, request, ensemble, seconds),
+        **pixels_of(measurements),
         "truth": truth,
         "num_examples": count,
         **against(truths, setting, ensemble),
@@ -62,6 +63,7 @@ def table(facts: dict[str, Any]) -> str:
     """Return the numbers as lines."""
     lines = [("truths", f"{facts['num_examples']}, {facts['truth']}"), ("members", facts["num_samples"])]
     lines += [("task", facts["task"]), ("method", facts["method"])]
+    lines += [("pixels known, hidden", f"{facts['known_pixels']:,}, {facts['hidden_pixels']:,}")]
     for level in LEVELS:
         lines.append((f"{100 * level:g}% intervals hold", _percent(facts["coverage"][f"{level:g}"])))
     lines += [("spread / skill", _plus(facts["spread_skill_ratio"])), ("crps", _plus(facts["crps"]))]

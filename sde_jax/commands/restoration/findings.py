@@ -47,6 +47,15 @@ def described(model: Model, setting: Setting, request: Request, ensemble: Ensemb
     }
 
 
+def pixels_of(measurements: Measurement) -> dict[str, int]:
+    """Return how many pixels of y are known and how many are hidden, which some channel's NaN says, in each example.
+
+    Of sensors they are the sensors.
+    """
+    known = ~np.isnan(np.asarray(measurements.value)[0]).any(-1)
+    return {"known_pixels": int(known.sum()), "hidden_pixels": int((~known).sum())}
+
+
 def fit(measurements: Measurement, ensemble: Ensemble) -> Estimate:
     """Return the residual chi-square of y an observed entry, over the samples; 1 is as good as the truth's own."""
     of = jax.vmap(lambda y, members: jax.vmap(partial(ensembles.chi_square_of, y))(members))

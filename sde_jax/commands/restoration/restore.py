@@ -12,7 +12,7 @@ from sde_jax.commands.held_out import held_out
 from sde_jax.commands.pictures import as_bytes
 from sde_jax.commands.restoration.batches import dequantised, posteriors, simulated
 from sde_jax.commands.restoration.files import levels_of
-from sde_jax.commands.restoration.findings import against, cells_of, described, finite, fit, write
+from sde_jax.commands.restoration.findings import against, cells_of, described, finite, fit, pixels_of, write
 from sde_jax.commands.restoration.request import Request, Setting
 from sde_jax.commands.sample import base, require_files
 from sde_jax.commands.workdir import Workdir, load
@@ -52,7 +52,7 @@ def run(
     target = require_files(workdir, base(directory, f"restored_{request.task}", output))
     model = load(workdir, request.average)
     ensemble, seconds = posteriors(model, setting, request, batch)
-    facts = described(model, setting, request, ensemble, seconds)
+    facts = described(model, setting, request, ensemble, seconds) | pixels_of(batch)
     facts |= {} if example is None else {"example": example}
     facts |= {"residual_chi_square": finite(fit(batch, ensemble).value), "deviation": float(ensemble.deviation.mean())}
     facts |= {} if truth is None else {"against_truth": against(truth, setting, ensemble)}
@@ -91,6 +91,8 @@ def measured(record: Record, setting: Setting, given: Path | None) -> Measuremen
     if value.shape != task.measured:
         if not (task.of_whole and value.shape == record.shape):
             whole = f", or {record.shape} of the whole image" if task.of_whole else ""
+            turned = value.ndim == 3 and (*value.shape[1:], value.shape[0]) in (task.measured, record.shape)
+            whole += ", channels last" if turned else ""
             raise InputError(
                 f"--input={given}: height, width and channels {value.shape}: expected {task.measured}, as this task "
                 f"measures{whole}; or, of a clean image, --simulate"

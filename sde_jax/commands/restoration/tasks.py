@@ -22,8 +22,9 @@ MOST = 16
 
 @dataclass(frozen=True)
 class Choices:
-    """What tasks may be told: mask: a picture, white where pixels are known; factor: of superres; blur: deviation in
-    pixels; sensors: a table of row, column and perhaps values; num_sensors: at random places instead, by `seed`."""
+    """What tasks may be told: mask: a file for `mask_of`, white where pixels are known; factor: of superres; blur:
+    deviation in pixels; sensors: a table of row, column and perhaps values; num_sensors: at random places instead, by
+    `seed`."""
 
     mask: Path | None = None
     factor: int = 2
