@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.pytree import known
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
@@ -19,6 +19,7 @@ class Reverse(NamedTuple):
     noise: Callable[[Time], Array]
 
 
+@takes_components
 def reverse(sde: GaussianPath, denoise: Denoiser, churn: float = 1.0) -> Reverse:
     """Return the process that undoes `sde`, with the same marginals for every number `churn` >= 0:
 

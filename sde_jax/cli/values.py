@@ -26,6 +26,11 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
 
 
+def one_name(text: str) -> tuple[str, ...]:
+    """Return a name."""
+    return (text.strip(),)
+
+
 def counts(text: str) -> tuple[int, ...]:
     """Return numbers set apart by commas, each once."""
     return tuple(dict.fromkeys(count(number) for number in names(text)))

@@ -1,7 +1,7 @@
 """`sde-jax sample`: draw samples with one of the run's samplers."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,10 @@ from sde_jax import processes
 from sde_jax.codec import encode
 from sde_jax.commands.guiding import Guiding
 from sde_jax.commands.pictures import picture
+from sde_jax.commands.samplers import chosen
 from sde_jax.commands.workdir import Workdir, failures_reported, load
 from sde_jax.errors import InputError
+from sde_jax.experiment import Experiment
 from sde_jax.guidance import Guide
 from sde_jax.model import Model
 from sde_jax.sampling import Samples
@@ -32,15 +34,20 @@ ENDINGS = (".png", ".npz", ".json")
 
 def run(
     directory: Path,
-    name: str,
+    name: str | None,
     count: int,
     seed: int,
     batch_size: int = 64,
     output: Path | None = None,
     average: str | None = None,
     guiding: Guiding | None = None,
+    steps: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Draw `count` samples with the sampler `name`; write PNG, NPZ and JSON; return what the JSON says.
+
+    name: of one of the run's samplers or of the library's, `samplers.named`, None: "pc", or the run's first; steps: of
+    its grid, None: its own; overrides: changes of the run's `samplers` at dotted paths.
 
     Sample i is a function of the model, the sampler, `seed`, i and its label: that which `guiding` asks for or, of a
     network that hears labels, class i mod classes. The files are `samples_<name>` in the run's directory,
@@ -49,9 +56,10 @@ def run(
     cannot be guided so, `RunError` where an adaptive solver does not reach its tolerance; nothing is written then.
     """
     workdir, asked = Workdir(directory), guiding or Guiding()
-    check(workdir, name, count, batch_size)
-    asked.check(workdir.read_record())
-    model = load(workdir, average)
+    record = workdir.read_record()
+    name, experiment = check(record.experiment, name, count, batch_size, steps, overrides)
+    asked.check(record)
+    model = load(workdir, average, record=replace(record, experiment=experiment))
     guide, told, classes = asked.guide(workdir, model)
     labels_of = partial(asked.labels_at, classes=classes)
     samples, per_second = _drawn(model, name, count, seed, batch_size, guide, labels_of)
@@ -118,14 +126,25 @@ def base(directory: Path, name: str, output: Path | None) -> Path:
     return output.with_suffix("") if output.suffix in ENDINGS else output
 
 
-def check(workdir: Workdir, name: str, count: int, batch_size: int) -> None:
-    """Raise `InputError` unless the run has a sampler of this name and there is something to draw."""
-    samplers = workdir.read_record().experiment.samplers
-    problems = [] if name in samplers else [f"--sampler={name}: this run has {', '.join(samplers)}"]
+def check(
+    experiment: Experiment,
+    name: str | None,
+    count: int,
+    batch_size: int,
+    steps: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> tuple[str, Experiment]:
+    """Return the sampler's name and the experiment with it; raises `InputError` where there is nothing to draw."""
+    problems = []
+    try:
+        name, experiment = chosen(experiment, name, steps, overrides)
+    except InputError as error:
+        problems = str(error).splitlines()
     for flag, value in (("num_samples", count), ("batch_size", batch_size)):
         problems += [] if value >= 1 else [f"--{flag}={value}: expected 1 or more"]
-    if problems:
+    if problems or name is None:
         raise InputError("\n".join(problems))
+    return name, experiment
 
 
 def drawer(model: Model, name: str):

@@ -15,13 +15,13 @@ from sde_jax.codec import decode
 from sde_jax.commands.official_experiment import official_experiment, official_values
 from sde_jax.data import Splits
 from sde_jax.errors import InputError
-from sde_jax.experiment import Experiment
+from sde_jax.experiment import Experiment, Sampler
 from sde_jax.nn import NCSN, ByTable
 from sde_jax.sampling import FixedGridSolver
 from sde_jax.sampling.grids import checked
-from sde_jax.sde import SMLD, require_falling
+from sde_jax.sde import SMLD, GaussianPath, require_falling
 
-TIMES = (0.5, 1.0)
+TIMES = (0.1, 0.5, 1.0)
 """Times at which a table and the path that it stands for have log(alpha / sigma) in common, up to 0.1."""
 
 
@@ -35,7 +35,8 @@ def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
     value, found = decode(Experiment, from_file(Path(config)), where="config")
     experiment, problems = (value or Experiment()).override(overrides)
     if not found + problems:  # a file's components may be of any type until then, and no device is asked for
-        problems = [*_unshared(experiment), *unusable(experiment), *unmatched(experiment)]
+        problems = [*_unshared(experiment), *unusable(experiment.sde, experiment.samplers)]
+        problems += [*_unscaled(experiment), *unmatched(experiment.sde, experiment.samplers)]
     if found or problems:
         raise InputError("\n".join([*found, *problems]))
     return experiment
@@ -63,24 +64,24 @@ def _unshared(experiment: Experiment) -> Iterator[str]:
         yield f"config.training.mesh.fsdp = {settings.mesh.fsdp}: expected {what}"
 
 
-def unusable(experiment: Experiment) -> Iterator[str]:
-    """Yield what would stop a sampler once the network is trained: a path that does not fall, too few steps."""
+def unusable(sde: GaussianPath, samplers: Mapping[str, Sampler]) -> Iterator[str]:
+    """Yield what would stop samplers once the network is trained: a path that does not fall, too few steps."""
     try:
-        require_falling(experiment.sde)
+        require_falling(sde)
     except InputError as error:
         yield f"config.sde: {error}"
         return
-    for name, sampler in experiment.samplers.items():
+    for name, sampler in samplers.items():
         try:
-            grid = checked(sampler.grid(experiment.sde))
+            grid = checked(sampler.grid(sde))
             if isinstance(sampler.solver, FixedGridSolver):
                 sampler.solver.init(jnp.zeros(()), grid)
         except InputError as error:
             yield f"config.samplers.{name}: {error}"
 
 
-def unmatched(experiment: Experiment) -> Iterator[str]:
-    """Yield, a line each, the tables of a network and of samplers whose noise is not that of the path.
+def _unscaled(experiment: Experiment) -> Iterator[str]:
+    """Yield, a line each, the tables of a network whose noise is not that of the path.
 
     They are settings of their own, which a change of `sde` alone leaves behind.
     """
@@ -89,12 +90,16 @@ def unmatched(experiment: Experiment) -> Iterator[str]:
         yield f"config.network.scale = {scale}: expected the path's levels, {ByTable(*_levels(sde))}"
     if isinstance(sde, SMLD) and isinstance(experiment.network, NCSN) and experiment.network.classes != sde.steps:
         yield f"config.network.classes = {experiment.network.classes}: expected the path's steps, {sde.steps}"
-    for name, sampler in experiment.samplers.items():
-        for part in ("predictor", "corrector"):
-            value = getattr(sampler.solver, part, None)
+
+
+def unmatched(sde: GaussianPath, samplers: Mapping[str, Sampler]) -> Iterator[str]:
+    """Yield, a line each, the tables of samplers whose noise is not that of the path, as `_unscaled` of networks."""
+    for name, sampler in samplers.items():
+        parts = {f".{part}": getattr(sampler.solver, part, None) for part in ("predictor", "corrector")}
+        for part, value in {"": sampler.solver, **parts}.items():
             chain = getattr(value, "chain", getattr(getattr(value, "discretization", None), "chain", None))
             if chain is not None and not all(np.allclose(chain.log_snr(t), sde.log_snr(t), atol=0.1) for t in TIMES):
-                yield f"config.samplers.{name}.solver.{part}: the table of {chain}: expected one of {sde}"
+                yield f"config.samplers.{name}.solver{part}: the table of {chain}: expected one of {sde}"
 
 
 def _levels(sde: SMLD) -> tuple[float, float, int]:

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Float, Int
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.guidance import Posterior, PosteriorMethod, posterior
+from sde_jax.pytree import in_one_line
 from sde_jax.sampling import Solver, grids, sample_given
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key
@@ -19,6 +20,7 @@ FRAMES = 5
 """Times of a trajectory at which the linear system is looked at."""
 
 
+@in_one_line
 class Ensemble(NamedTuple):
     """Samples of posteriors: [n, ...], or [k, m, ...] where m members are of each of k measurements.
 
@@ -82,6 +84,7 @@ class Flags:
             yield f"{self.not_finite} samples hold NaN or infinity"
 
 
+@takes_components
 def draw(
     keys: Key,
     measurements: Any,
@@ -113,6 +116,7 @@ def draw(
     return Ensemble(samples.x, samples.evaluations, left)
 
 
+@takes_components
 def drawn(
     key: Key,
     count: int,

@@ -18,9 +18,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from sde_jax.errors import takes_components
 from sde_jax.guidance.shift import as_estimate
 from sde_jax.measurement import Measurement, Measurements, sources
 from sde_jax.prediction import check_denoiser
+from sde_jax.pytree import in_one_line
 from sde_jax.sde import GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Time
 
@@ -28,6 +30,7 @@ Values = tuple[Array, ...]
 """An array of the shape of y for every source."""
 
 
+@in_one_line
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A prior, as a path with its denoiser, and what was measured."""
@@ -37,6 +40,7 @@ class Problem:
     measurements: tuple[Measurement, ...]
 
 
+@in_one_line
 class Linearised(NamedTuple):
     """A problem at one (x, t).
 
@@ -60,6 +64,7 @@ class Linearised(NamedTuple):
         return tuple(part.kept(part.noise.multiply(v)) for part, v in parts)
 
 
+@in_one_line
 class Corrected(NamedTuple):
     """The estimate given y, and the relative residual of the linear system that it took: 0 where none was solved."""
 
@@ -85,6 +90,7 @@ class PosteriorMethod(Protocol):
         ...
 
 
+@in_one_line
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """The denoiser (x, t) -> E[x0 | x_t = x, y] of a problem by a method."""
@@ -125,6 +131,7 @@ def linearised(problem: Problem, x: Array, t: Time) -> Linearised:
     )
 
 
+@takes_components
 def posterior(
     denoise: Denoiser, sde: GaussianPath, measurements: Measurements, method: PosteriorMethod, shape: tuple[int, ...]
 ) -> Posterior:

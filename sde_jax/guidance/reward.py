@@ -5,12 +5,14 @@ from collections.abc import Callable
 import jax
 from jaxtyping import Float
 
+from sde_jax.errors import takes_components
 from sde_jax.guidance.interval import Interval
 from sde_jax.guidance.shift import as_estimate, gradient
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
 
 
+@takes_components
 def rewarded(
     denoise: Denoiser,
     sde: GaussianPath,

@@ -7,14 +7,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
+from sde_jax.errors import takes_components
 from sde_jax.likelihood.divergence import Divergence, Hutchinson, linear
 from sde_jax.ode import Method, Tolerance, check_start, integrate
 from sde_jax.prediction import check_denoiser
+from sde_jax.pytree import in_one_line
 from sde_jax.reverse import reverse
 from sde_jax.sde import GaussianPath, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+@in_one_line
 class LogLikelihood(NamedTuple):
     """The log-likelihood of one example.
 
@@ -28,6 +31,7 @@ class LogLikelihood(NamedTuple):
     evaluations: Int[Array, ""]
 
 
+@takes_components
 def log_likelihood(
     key: Key,
     sde: GaussianPath,

@@ -9,8 +9,10 @@ import numpy as np
 
 from sde_jax.archives import opened_npz
 from sde_jax.errors import InputError
+from sde_jax.pytree import in_one_line
 
 
+@in_one_line
 class Moments(NamedTuple):
     """The first two moments of n examples: a monoid.
 
@@ -23,6 +25,7 @@ class Moments(NamedTuple):
     scatter: np.ndarray
 
 
+@in_one_line
 class Gaussian(NamedTuple):
     """A mean [d] and a covariance [d, d], float64, and the number of examples they were computed from, where known."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.objective.coupling import Coupling, Independent
 from sde_jax.objective.reduction import Mean, Reduction
 from sde_jax.objective.times import TableTimes, Times, Uniform
@@ -12,6 +12,7 @@ from sde_jax.prediction.label import require_table
 from sde_jax.sde import GaussianPath
 
 
+@takes_components
 @dataclass(frozen=True)
 class Objective:
     """What the network predicts, how its errors at the times of a batch are weighed, and what it is shown.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logit, ndtr, ndtri
 from jaxtyping import Float
 
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.prediction.label import require_table
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Key, Time
@@ -33,6 +33,7 @@ class Times(abc.ABC):
         """Return what the loss at a drawn time is multiplied by: 1 where the distribution is part of the objective."""
         return jnp.ones(())
 
+    @takes_components
     def draw(self, key: Key, n: int, sde: GaussianPath) -> Float[Array, " n"]:
         """Draw the times of a batch of n examples, where stratified in order. Raises `InputError` unless n >= 1."""
         if not whole(n, 1):

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, Bool, Float
 
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.ode import finite
 from sde_jax.particles.resampling import effective_sample_size, normalized, systematic
+from sde_jax.pytree import in_one_line
 from sde_jax.sampling.grids import checked
 from sde_jax.sampling.loop import check_shape
 from sde_jax.typing import Array, Key, Time
@@ -36,6 +37,7 @@ class System(Protocol):
         ...
 
 
+@in_one_line
 class Particles(NamedTuple):
     """Weighted samples: sum_i exp(log_weights[i]) h(x[i]) estimates the target's mean of h(x).
 
@@ -78,6 +80,7 @@ class _Cloud(NamedTuple):
         return self.log_normalizer + jax.nn.logsumexp(self.log_weights) - jnp.log(len(self.log_weights))
 
 
+@takes_components
 def sample_particles(
     key: Key,
     system: System,

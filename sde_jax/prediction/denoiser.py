@@ -5,12 +5,13 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.prediction.parameterization import Parameterization
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
 
 
+@takes_components
 def denoiser(
     network: Callable[[Array, Time], Array], sde: GaussianPath, parameterization: Parameterization
 ) -> Denoiser:

@@ -3,12 +3,13 @@
 import jax
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.sde import GaussianPath
 from sde_jax.sde.path import require_path
 from sde_jax.typing import Array, Denoiser, Time
 
 
+@takes_components
 def at_equal_log_snr(denoise: Denoiser, trained: GaussianPath, sampled: GaussianPath) -> Denoiser:
     """Return the denoiser on `sampled` that `denoise` on `trained` is: (x, t) -> denoise(r (x - b(t)) + b'(u), u).
 

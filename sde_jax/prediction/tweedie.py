@@ -1,9 +1,11 @@
 """Tweedie's formula, both ways."""
 
+from sde_jax.errors import takes_components
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Score, Time
 
 
+@takes_components
 def score_of(denoise: Denoiser, sde: GaussianPath) -> Score:
     """Return the score grad log p_t(x) = (alpha E[x_0 | x] - (x - b)) / sigma^2 of a denoiser (Efron 2011)."""
 
@@ -13,6 +15,7 @@ def score_of(denoise: Denoiser, sde: GaussianPath) -> Score:
     return score
 
 
+@takes_components
 def denoiser_of(score: Score, sde: GaussianPath) -> Denoiser:
     """Return the denoiser E[x_0 | x] = (x - b + sigma^2 grad log p_t(x)) / alpha of a score."""
 

@@ -5,13 +5,14 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.measurement import Independent, Measurement
 from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+@takes_components
 @dataclass(frozen=True)
 class DDRM(FixedGridSolver):
     """One step of x / alpha = x0 + tau eps, tau = sigma / alpha, in the bases of A = U S V^T (Kawar et al. 2022).

@@ -8,13 +8,14 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.sampling.edm import EDMHeun
 from sde_jax.sampling.loop import FixedGridSolver, Step, check_steps
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+@takes_components
 @dataclass(frozen=True)
 class Restart(FixedGridSolver):
     """A solver that, on reaching t <= low, goes `rounds` times back to t = high and down again in `steps` steps.

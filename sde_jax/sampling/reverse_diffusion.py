@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from sde_jax.errors import takes_components
 from sde_jax.prediction import score_of
 from sde_jax.reverse import check_churn
 from sde_jax.sampling.discretization import Discretization, ExactTransition
@@ -11,6 +12,7 @@ from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+@takes_components
 @dataclass(frozen=True)
 class ReverseDiffusion(FixedGridSolver):
     """x_s = (2 - a) x + (1 + churn^2)/2 q^2 score(x, t) + churn q z, where x_t | x_s ~ N(a x_s, q^2 I).

@@ -10,6 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import ArrayLike
 
+from sde_jax.errors import takes_components
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array
 
@@ -20,6 +21,7 @@ BLOCK = 512
 SLACK = 1e-8
 
 
+@takes_components
 def check_sde(sde: GaussianPath, kinks: Sequence[float] | np.ndarray = ()) -> None:
     """Hold a path to the laws of the process x_t | x_0 ~ N(alpha x_0 + b, sigma^2 I), dx = (f (x - b) + b') dt + g dw.
 

@@ -8,7 +8,7 @@ from typing import Any
 from sde_jax.codec import components, nearest
 from sde_jax.commands.evaluate.arrivals import Asked
 from sde_jax.commands.evaluate.results import PARTS
-from sde_jax.commands.settings import unusable
+from sde_jax.commands.samplers import of_steps, unfit, with_solvers
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler
 from sde_jax.metrics import Frechet, Metric
@@ -58,7 +58,7 @@ class Request:
     def record(self, record: Record) -> Record:
         """Return the record of a run with the settings changed; raises `InputError` with every problem found."""
         allowed = {path: value for path, value in self.overrides.items() if path.split(".")[0] in CHANGED}
-        experiment, problems = record.experiment.override(allowed)
+        experiment, problems = self._sampled(record.experiment, allowed)
         choice, (*most, last) = self._metrics(experiment), CHANGED
         problems += [
             f"--config.{path}: `evaluate` changes {', '.join(most)} and {last}; all else is as it was trained"
@@ -84,12 +84,18 @@ class Request:
         evaluation = replace(experiment.evaluation, metrics=metrics)
         return replace(record, experiment=replace(experiment, evaluation=evaluation))
 
+    def _sampled(self, experiment: Experiment, changes: Mapping[str, Any]) -> tuple[Experiment, list[str]]:
+        """Return the experiment changed, with the library's samplers that are asked for, and every problem found."""
+        asked = changes.get("evaluation.samplers", experiment.evaluation.samplers)
+        names = [name.strip() for name in asked.strip("()[] ").split(",")] if isinstance(asked, str) else asked
+        return with_solvers(experiment, names, changes)
+
     def jobs(self, experiment: Experiment) -> list[Job]:
         """Return every kind of samples, sampler by sampler."""
         names = experiment.evaluation.samplers or tuple(experiment.samplers)[:1]
         kinds = {name: experiment.samplers[name] for name in names}
         return [
-            Job(name, replace(kind, steps=steps))
+            Job(name, of_steps(name, kind, steps) if self.steps else kind)
             for name, kind in kinds.items()
             for steps in self.steps or (kind.steps,)
         ]
@@ -102,8 +108,8 @@ class Request:
     def _unfit(self, experiment: Experiment) -> Iterator[str]:
         if not experiment.samplers:
             yield "config.samplers: none; expected one to draw samples with"
-        for job in self.jobs(experiment):
-            if self.steps and job.steps is None:
-                yield f"--steps: {job.name} makes steps of its own; choose --sampler with a fixed grid, or no --steps"
-            else:
-                yield from unusable(replace(experiment, samplers={job.name: job.sampler}))
+        try:
+            for job in self.jobs(experiment):
+                yield from unfit(experiment.sde, {job.name: job.sampler})
+        except InputError as error:
+            yield str(error)
