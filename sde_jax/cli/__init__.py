@@ -116,11 +116,11 @@ def _facts(flags: argparse.Namespace) -> dict[str, Any]:
 def _sample(flags: argparse.Namespace) -> dict[str, Any]:
     from sde_jax.commands import guiding, sample, samplers
 
-    samplers.require_solvers(flags.solver)
+    samplers.require_solvers([flags.solver] if flags.solver else [])
     asked = (flags.label, flags.guidance, flags.classifier, flags.guidance_interval, flags.guidance_rescale)
     guide = guiding.Guiding(*asked, flags.autoguidance)
     guide = None if guide == guiding.Guiding() else guide
-    name = flags.solver[0] if flags.solver else flags.sampler
+    name = flags.solver or flags.sampler
     given = flags.num_samples, flags.seed, flags.batch_size, flags.output, flags.average
     return sample.run(flags.workdir, name, *given, guide, flags.steps, flags.overrides)
 

@@ -3,7 +3,7 @@
 import argparse
 
 from sde_jax.cli.shared_flags import EXIT_CODES, json_flag
-from sde_jax.cli.values import count, path
+from sde_jax.cli.values import count, given, path
 
 
 def data_flags(parser: argparse.ArgumentParser) -> None:
@@ -13,14 +13,17 @@ def data_flags(parser: argparse.ArgumentParser) -> None:
         action = commands.add_parser(name, help=purpose, description=purpose, epilog=EXIT_CODES, allow_abbrev=False)
         where = "a folder or zip of images, an array (.npy, .npz), a table (.csv, .parquet), or prepared data"
         action.add_argument("path", nargs="?", metavar="PATH", help=f"{where}; --config.data.name=value for settings")
-        action.add_argument("--config", help="in place of PATH, a config file whose data are meant")
+        action.add_argument("--config", type=given, help="in place of PATH, a config file whose data are meant")
         add_flags(action)
         json_flag(action)
 
 
 def _inspect(parser: argparse.ArgumentParser) -> None:
+    written = (
+        "picture and JSON to write, without ending, never over a file; default NAME_inspected here, NAME the data's"
+    )
     parser.add_argument("--exact", action="store_true", help="the exact largest distance, however long it takes")
-    parser.add_argument("--output", type=path, help="picture and JSON to write, without ending; default data_inspected")
+    parser.add_argument("--output", type=path, help=written)
 
 
 def _prepare(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,8 @@ from sde_jax.cli.shared_flags import (
     shape_flag,
     workdir_flag,
 )
-from sde_jax.cli.values import checkpoints, count, counts, names, one_name, path, seed
+from sde_jax.cli.values import checkpoints, count, counts, given, names, path, seed
+from sde_jax.version import __version__
 
 SOLVER = "a class of sde_jax.sampling, on a grid that suits it: DDIM, DPMSolverMultistep, UniPC, ReverseSDE, ..."
 OVERRIDE = re.compile(r"--config\.([^=]+)(?:=(.*))?", re.DOTALL)
@@ -83,6 +84,7 @@ def _parser() -> argparse_flags.ArgumentParser:
         epilog=EXIT_CODES,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"sde_jax {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (purpose, add_flags) in COMMANDS.items():
         add_flags(commands.add_parser(name, help=purpose, description=purpose, epilog=EXIT_CODES, allow_abbrev=False))
@@ -91,7 +93,7 @@ def _parser() -> argparse_flags.ArgumentParser:
 
 def _train(parser: argparse.ArgumentParser) -> None:
     change = "a config file (Python); --config.a.b=value changes a setting, --config.sde=VE a whole component"
-    parser.add_argument("--config", required=True, help=change)
+    parser.add_argument("--config", type=given, required=True, help=change)
     workdir_flag(parser)
     process_flags(parser)
     parser.add_argument(
@@ -109,8 +111,8 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     workdir_flag(parser)
     which = parser.add_mutually_exclusive_group()
     own = "one of the run's samplers, or a name that every run knows: pc, ode, em, ...; default pc, or the run's first"
-    which.add_argument("--sampler", metavar="NAME", help=own)
-    which.add_argument("--solver", type=one_name, default=(), metavar="NAME", help=SOLVER)
+    which.add_argument("--sampler", type=given, metavar="NAME", help=own)
+    which.add_argument("--solver", type=given, metavar="NAME", help=SOLVER)
     parser.add_argument("--steps", type=count, metavar="N", help="of the grid; default the sampler's own")
     parser.add_argument("--num_samples", type=count, default=64)
     batch = "samples drawn at once (which changes no sample, but those of a BatchLangevin)"
@@ -148,7 +150,7 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=counts, default=(), metavar="N,N", help="of the grid, each with every sampler")
     parser.add_argument("--num_samples", type=count, help="of each sampler and number of steps")
     parser.add_argument("--batch_size", type=count, help="samples drawn at once")
-    parser.add_argument("--features", metavar="NAME", help="what metrics compare: Raw, Inception, ...")
+    parser.add_argument("--features", type=given, metavar="NAME", help="what metrics compare: Raw, Inception, ...")
     metrics = "names of the config's, or of classes: Frechet, Kernel, ...; default all of the config's"
     parser.add_argument("--metrics", type=names, default=(), metavar="NAMES", help=metrics)
     parser.add_argument("--reference", type=path, metavar="FILE", help="mu and sigma that Frechet compares with, .npz")
@@ -195,7 +197,9 @@ def _convert(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="official .pth or flax msgpack, EDM's state dict, or a folder",
     )
-    parser.add_argument("--config", help="of the weights' network: as for train, or an official one's values, .json")
+    parser.add_argument(
+        "--config", type=given, help="of the weights' network: as for train, or an official one's values, .json"
+    )
     shape_flag(parser)
     workdir_flag(parser)
     json_flag(parser)
@@ -227,7 +231,7 @@ def _train_classifier(parser: argparse.ArgumentParser) -> None:
 
 def _labelled(parser: argparse.ArgumentParser) -> None:
     data = parser.add_mutually_exclusive_group(required=True)
-    data.add_argument("--config", help="a config file whose data to train on, with overrides as for train")
+    data.add_argument("--config", type=given, help="a config file whose data to train on, with overrides as for train")
     data.add_argument("--workdir", type=path, help="a run's directory whose data to train on")
     parser.add_argument("--output", type=path, required=True, help="the directory to write; new, empty, or one before")
     parser.add_argument("--steps", type=count, default=1000, help="of 128 examples; default 1000")
@@ -239,7 +243,7 @@ def _configs(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", help="a config file, with overrides as for train")
+    parser.add_argument("--config", type=given, help="a config file, with overrides as for train")
     shape_flag(parser)
     compile_flag(parser)
     json_flag(parser)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from sde_jax.cli.values import count, path, seed, shape
+from sde_jax.cli.values import count, given, path, seed, shape
 
 EXIT_CODES = (
     "exit codes: 0 done; 2 something given cannot be used; 3 the run stopped itself, or a file could not be used; "
@@ -17,7 +17,9 @@ def workdir_flag(parser: argparse.ArgumentParser) -> None:
 
 def average_flag(parser: argparse.ArgumentParser) -> None:
     """Add --average."""
-    parser.add_argument("--average", metavar="NAME", help="which of the run's averages; default what its config says")
+    parser.add_argument(
+        "--average", type=given, metavar="NAME", help="which of the run's averages; default what its config says"
+    )
 
 
 def process_flags(parser: argparse.ArgumentParser) -> None:

@@ -26,9 +26,11 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
 
 
-def one_name(text: str) -> tuple[str, ...]:
-    """Return a name."""
-    return (text.strip(),)
+def given(text: str) -> str:
+    """Return text, which may not be nothing."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a name, got nothing")
+    return text.strip()
 
 
 def counts(text: str) -> tuple[int, ...]:

@@ -29,7 +29,7 @@ from sde_jax.typing import Array, Key, Params
 
 FRAMES = 40
 FILMED = 16
-ENDINGS = (".png", ".npz", ".json")
+ENDINGS = (".png", ".npz", ".json", ".csv")
 
 
 def run(
@@ -46,14 +46,10 @@ def run(
 ) -> dict[str, Any]:
     """Draw `count` samples with the sampler `name`; write PNG, NPZ and JSON; return what the JSON says.
 
-    name: of one of the run's samplers or of the library's, `samplers.named`, None: "pc", or the run's first; steps: of
-    its grid, None: its own; overrides: changes of the run's `samplers` at dotted paths.
-
-    Sample i is a function of the model, the sampler, `seed`, i and its label: that which `guiding` asks for or, of a
-    network that hears labels, class i mod classes. The files are `samples_<name>` in the run's directory,
-    `samples_<name>.<average>` where an average is named, with `.guided` after it where `guiding` is given, or `output`,
-    with the endings .png, .npz and .json. Raises `InputError` where there is no such sampler or average and where it
-    cannot be guided so, `RunError` where an adaptive solver does not reach its tolerance; nothing is written then.
+    name, steps, overrides: as `samplers.chosen`. Sample i is a function of the model, the sampler, `seed`, i and its
+    label: that which `guiding` asks for or, of a network that hears labels, class i mod classes. The files are `output`
+    or `samples_<name>[.<average>][.guided]` in the run's directory. Raises `InputError` where what is asked cannot be
+    had, `RunError` where an adaptive solver does not reach its tolerance; nothing is written then.
     """
     workdir, asked = Workdir(directory), guiding or Guiding()
     record = workdir.read_record()
@@ -62,21 +58,19 @@ def run(
     model = load(workdir, average, record=replace(record, experiment=experiment))
     guide, told, classes = asked.guide(workdir, model)
     labels_of = partial(asked.labels_at, classes=classes)
-    samples, per_second = _drawn(model, name, count, seed, batch_size, guide, labels_of)
+    samples, rate = _drawn(model, name, count, seed, batch_size, guide, labels_of)
+    more = {"average": average, "labels": sorted(set(asked.labels or range(classes))), "guidance": told}
     facts = {
         "sampler": name,
         "settings": encode(model.samplers[name]),
-        **({"average": average} if average else {}),
-        **({"labels": sorted(set(asked.labels or range(classes)))} if classes else {}),
-        **({"guidance": told} if told else {}),
+        **{what: value for what, value in more.items() if value},
         "checkpoint_step": model.step,
-        "num_samples": count,
-        "seed": seed,
+        **{"num_samples": count, "seed": seed},
         "function_evaluations": float(samples.evaluations.mean()),
-        "samples_per_second": per_second,
+        "samples_per_second": rate,
     }
-    stem = ".".join(filter(None, (name, average, "guided" if guiding else None)))
-    _write(workdir, base(directory, f"samples_{stem}", output), model, samples, facts, labels_of(np.arange(count)))
+    stem = ".".join(filter(None, (f"samples_{name}", average, "guided" if guiding else None)))
+    _write(workdir, base(directory, stem, output), model, samples, facts, labels_of(np.arange(count)))
     return facts
 
 

@@ -15,6 +15,18 @@ from sde_jax.metrics import Frechet, Metric
 from sde_jax.model import Record
 from sde_jax.sampling import FixedGridSolver
 
+ELSEWHERE = {
+    "fid": "Frechet, which is the FID of --features Inception",
+    "kid": "Kernel, which is the KID of --features Inception",
+    "mmd": "Kernel",
+    "is": "InceptionScore",
+    "precision": "PrecisionRecall",
+    "recall": "PrecisionRecall",
+    "density": "DensityCoverage",
+    "coverage": "DensityCoverage",
+    "swd": "SlicedWasserstein",
+}
+"""What metrics that are known by other names are here."""
 CHANGED = ("evaluation", "likelihood", "samplers", "data")
 """The settings of a trained run that an evaluation may change: what does not say what was trained."""
 
@@ -67,7 +79,7 @@ class Request:
         problems += [
             f"--parts={part}: no such part; {nearest(part, PARTS)}" for part in self.parts if part not in PARTS
         ]
-        problems += [f"--metrics={n}: no such metric; {nearest(n, choice)}" for n in self.metrics if n not in choice]
+        problems += [_no_metric(name, choice) for name in self.metrics if name not in choice]
         if self.num_examples is not None and self.num_examples < 1:
             problems.append(f"--num_examples={self.num_examples}: expected 1 or more")
         if not problems and "samples" in self.parts:
@@ -113,3 +125,8 @@ class Request:
                 yield from unfit(experiment.sde, {job.name: job.sampler})
         except InputError as error:
             yield str(error)
+
+
+def _no_metric(name: str, choice: Mapping[str, Metric]) -> str:
+    here = next((known for known in choice if known.lower() == name.lower()), ELSEWHERE.get(name.lower()))
+    return f"--metrics={name}: no such metric; {f'here it is {here}' if here else nearest(name, choice)}"
