@@ -7,12 +7,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax.sharding import Mesh
 
 from sde_jax import nn
 from sde_jax.commands.train import compiled_step
 from sde_jax.commands.workdir import abstract_state
 from sde_jax.errors import InputError
+from sde_jax.experiment import Training
 from sde_jax.model import Record
 from sde_jax.training import TrainState
 from sde_jax.typing import Params
@@ -22,8 +24,8 @@ from sde_jax.typing import Params
 class Costs:
     """The costs of a train step, memory in bytes a device.
 
-    parameters: numbers; evaluation_flops: floating-point operations of the network on one example; step_flops: of the
-    loss of a whole batch and its gradient, rematerialisation included; state: parameters, averages, optimizer and
+    parameters: numbers; evaluation_flops: floating-point operations of the network on one example; step_flops: of a
+    train step on the whole batch, rematerialisation included; state: parameters, averages, optimizer and
     batch; kept: what the forward evaluation leaves for the backward one. Of the compiled program, None where it was
     not compiled: temporaries: what it needs beside the state, whose order of work is the compiler's; compile_seconds:
     little where it is in the compilation cache.
@@ -67,11 +69,12 @@ def costs(record: Record, mesh: Mesh, compiled: bool = False) -> Costs:
     apply, params = nn.abstract(record.experiment.network, record.shape, record.experiment.compute)
     state, batch = abstract_state(record, mesh, params), record.batch(settings.batch_size)
     example, label = jax.ShapeDtypeStruct(record.shape, "float32"), jax.ShapeDtypeStruct((), "float32")
-    flops, kept = _gradient(record, apply, params, settings.batch_size)
+    numbers = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+    gradient, kept = _gradient(record, apply, params, settings.batch_size)
     found = Costs(
-        sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)),
+        numbers,
         _flops(jax.jit(apply).lower(params, example, label)),
-        flops,
+        gradient + _update(settings, numbers),
         _bytes(state) + _bytes(batch) // mesh.size,
         kept * settings.batch_size // (mesh.size * settings.accumulate),
     )
@@ -114,3 +117,17 @@ def _gradient(record: Record, apply: nn.Apply, params: Params, count: int) -> tu
     flops = _flops(jax.jit(gradient).lower(params, record.batch(count)))
     jax.eval_shape(lambda p, b: gradient(p, b)[0], params, record.batch(2 * count))
     return flops, (kept[1] - kept[0]) // count
+
+
+def _update(settings: Training, numbers: int) -> float:
+    """Return the operations of optimizer and averages, which treat every number alike: as of one array of them."""
+    optimizer, average = settings.optimizer.transformation(), settings.average
+    params = {"all": jax.ShapeDtypeStruct((numbers,), "float32")}
+    state = jax.eval_shape(lambda p: TrainState.create(p, optimizer, average), params)
+
+    def update(state: TrainState, gradient: Params) -> Any:
+        updates, after = optimizer.update(gradient, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return after, params, average.update(state.averages, params, state.step, settings.batch_size)
+
+    return _flops(jax.jit(update).lower(state, params))

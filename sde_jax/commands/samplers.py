@@ -128,6 +128,11 @@ def unfit(sde: GaussianPath, samplers: Mapping[str, Sampler]) -> Iterator[str]:
     yield from unmatched(sde, samplers)
 
 
+def names(experiment: Experiment) -> list[str]:
+    """Return the names of all samplers that a run can be asked for, its own first."""
+    return [*dict.fromkeys((*experiment.samplers, *SHORT, *solvers()))]
+
+
 def require_solvers(names: Iterable[str]) -> None:
     """Raise `InputError` unless all are names of the library's solvers."""
     there = solvers()
@@ -152,8 +157,8 @@ def chosen(
         f"--config.{path}: expected a setting of samplers; all else is as it was trained" for path in foreign
     ] or problems
     if not problems and name not in changed.samplers:
-        there = f"this run has {', '.join(experiment.samplers)}; the library has {', '.join([*SHORT, *solvers()])}"
-        problems = [f"--sampler={name}: {there}"]
+        own, further = ", ".join(experiment.samplers), names(experiment)[len(experiment.samplers) :]
+        problems = [f"--sampler={name}: this run has {own}; the library has {', '.join(further)}"]
     if problems:
         raise InputError("\n".join(problems))
     sampler = changed.samplers[name] if steps is None else of_steps(name, changed.samplers[name], steps)

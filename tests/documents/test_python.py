@@ -46,7 +46,11 @@ def names(shape: tuple[int, ...]) -> dict:
     levels = dict.fromkeys(("low", "middle", "high"), of_x["log_prob"])
     sensors = {"positions": jnp.array([[1.0, 2.0], [3.5, 3.0]]), "deviations": jnp.full((2, shape[2]), 0.05)}
     values = {"values": jnp.zeros((2, shape[2])), "readings": jnp.zeros((2, shape[2])), "low_resolution": small}
-    known = {"image": pixels, "mask": jnp.arange(pixels.size).reshape(shape) % 2 == 0, "grey": pixels.mean(-1, keepdims=True) * jnp.ones(3)}
+    known = {
+        "image": pixels,
+        "mask": jnp.arange(pixels.size).reshape(shape) % 2 == 0,
+        "grey": pixels.mean(-1, keepdims=True) * jnp.ones(3),
+    }
     run = {"key": key, "keys": jax.random.split(key, 2), "shape": shape, "x": pixels}
     grid = sj.grids.uniform(4)
     return {"sj": sj, "sde": sde, "denoise": denoise, "grid": grid, **models, **of_x, **levels, **sensors, **values} | {

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from sde_jax.codec import components, nearest
+from sde_jax.commands import samplers
 from sde_jax.commands.evaluate.arrivals import Asked
 from sde_jax.commands.evaluate.results import PARTS
-from sde_jax.commands.samplers import of_steps, unfit, with_solvers
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler
 from sde_jax.metrics import Frechet, Metric
@@ -100,14 +100,18 @@ class Request:
         """Return the experiment changed, with the library's samplers that are asked for, and every problem found."""
         asked = changes.get("evaluation.samplers", experiment.evaluation.samplers)
         names = [name.strip() for name in asked.strip("()[] ").split(",")] if isinstance(asked, str) else asked
-        return with_solvers(experiment, names, changes)
+        made = {path.split(".")[1] for path in changes if path.startswith("samplers.")}
+        there = samplers.names(experiment)
+        odd = [name for name in names if name not in (*there, *made)]
+        told = [f"evaluation.samplers: no sampler {name!r}; {nearest(name, there)}" for name in odd]
+        return (experiment, told) if told else samplers.with_solvers(experiment, names, changes)
 
     def jobs(self, experiment: Experiment) -> list[Job]:
         """Return every kind of samples, sampler by sampler."""
         names = experiment.evaluation.samplers or tuple(experiment.samplers)[:1]
         kinds = {name: experiment.samplers[name] for name in names}
         return [
-            Job(name, of_steps(name, kind, steps) if self.steps else kind)
+            Job(name, samplers.of_steps(name, kind, steps) if self.steps else kind)
             for name, kind in kinds.items()
             for steps in self.steps or (kind.steps,)
         ]
@@ -122,7 +126,7 @@ class Request:
             yield "config.samplers: none; expected one to draw samples with"
         try:
             for job in self.jobs(experiment):
-                yield from unfit(experiment.sde, {job.name: job.sampler})
+                yield from samplers.unfit(experiment.sde, {job.name: job.sampler})
         except InputError as error:
             yield str(error)
 
