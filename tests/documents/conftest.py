@@ -65,7 +65,8 @@ def made(trained, averaged, tmp_path_factory) -> Callable[[str], Path]:
         return root / "classifier"
 
     def prepared() -> Path:
-        assert invoke("data", "prepare", made("images.zip"), "--output", root / "prepared") == 0
+        held_out = "--config.data.held_out_per_class=2"
+        assert invoke("data", "prepare", made("images.zip"), "--output", root / "prepared", held_out) == 0
         return root / "prepared"
 
     def grey(name: str, side: int, high: int = 2) -> Path:
@@ -139,12 +140,13 @@ def world(made, tmp_path, monkeypatch) -> Callable[[list[str], set[str]], Path]:
 @pytest.fixture(scope="session")
 def tiny() -> dict[str, list[str]]:
     """How a training of a config is shrunk, by the config's name."""
-    coloured = ["--config.data.held_out_per_class=2", *MLP, *SHORT]
+    coloured = [*MLP, *SHORT]
+    held_out = "--config.data.held_out_per_class=2"
     samplers = [f"--config.samplers.{setting}" for setting in SAMPLERS]
     small = ["--config.network.width=16", "--config.network.depth=1"]
     return {
         "digits_vp": TINY[1:],
         "digits_class_vp": [*small, *SHORT, *samplers],
-        "cifar10_ddpmpp_vp": coloured,
-        "cifar10_ddpmpp_continuous": ["--config.data.path=images.zip", *coloured],
+        "cifar10_ddpmpp_vp": [held_out, *coloured],
+        "cifar10_ddpmpp_continuous": ["--config.data.path=images.zip", held_out, *coloured],
     }
