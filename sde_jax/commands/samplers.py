@@ -108,7 +108,7 @@ def of_steps(name: str, sampler: Sampler, steps: int) -> Sampler:
     Raises `InputError` where it makes steps of its own, and for a number that its table cannot have.
     """
     if not isinstance(sampler.solver, FixedGridSolver):
-        raise InputError(f"--steps: {name} makes steps of its own; choose --sampler with a fixed grid, or no --steps")
+        raise InputError(f"--steps: {name} makes steps of its own; leave it out, or choose one with a fixed grid")
     return replace(sampler, steps=steps, solver=_in_step(sampler.solver, sampler.steps, steps))
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.errors import InputError, takes_components
+from sde_jax.errors import InputError
 from sde_jax.ode import finite
 from sde_jax.pytree import concrete
 from sde_jax.sampling.langevin import LangevinDynamics
@@ -104,7 +104,6 @@ def colourisation(image: Array | np.ndarray) -> Known:
     return Known(jnp.asarray(image, float) @ COLOURS, np.array([True, False, False]), COLOURS)
 
 
-@takes_components
 @dataclass(frozen=True)
 class Imputed(FixedGridSolver):
     """A solver that knows a part of x_0: after each of its moves, of a predictor and of a corrector, that part of x is

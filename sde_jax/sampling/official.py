@@ -93,7 +93,6 @@ class BatchLangevin(LangevinDynamics):
         return norms[0] / norms[1]
 
 
-@takes_components
 @dataclass(frozen=True)
 class OfficialImputed(Imputed):
     """Imputation as the official code has it.

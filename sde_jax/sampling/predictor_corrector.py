@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import jax
 
-from sde_jax.errors import InputError, takes_components
+from sde_jax.errors import InputError
 from sde_jax.sampling.langevin import Langevin
 from sde_jax.sampling.loop import FixedGridSolver, Step, check_steps
 from sde_jax.sampling.reverse_diffusion import ReverseDiffusion
@@ -30,7 +30,6 @@ class Corrector(Protocol):
         ...
 
 
-@takes_components
 @dataclass(frozen=True)
 class PredictorCorrector(FixedGridSolver):
     """A corrector at t, then a predictor from t to s, at every step: any of the one with any of the other.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from sde_jax.errors import InputError, takes_components, whole
+from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
 from sde_jax.sampling.grids import frames_of
 from sde_jax.sampling.imputation import NOT_FINITE, Imputed
@@ -16,7 +16,6 @@ from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key
 
 
-@takes_components
 @dataclass(frozen=True)
 class RePaint(Imputed):
     """Imputation in `rounds` rounds: on reaching a time of the grid, x is carried back over `jump` steps by the path's
