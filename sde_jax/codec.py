@@ -8,6 +8,7 @@ import sys
 import types
 import typing
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pydantic
@@ -65,6 +66,8 @@ def _decode(annotation: Any, data: Any, current: Any, where: str, problems: Prob
     try:
         if isinstance(data, str) and origin is tuple:
             data = [part for part in data.strip("()[] ").split(",") if part.strip()]
+        if annotation is int or int in typing.get_args(annotation):
+            data = [_whole(part) for part in data] if isinstance(data, list) else _whole(data)
         value = pydantic.TypeAdapter(annotation, config=FINITE).validate_python(data)
         if _misread(data, value):
             problems.append(f"{where} = {data!r}: expected {_name(annotation)} (underscores set thousands apart)")
@@ -83,6 +86,17 @@ def _misread(data: Any, value: Any) -> bool:
     if not isinstance(data, str) or "_" not in data or not isinstance(value, int | float):
         return False
     return re.fullmatch(r"[+-]?[0-9]{1,3}(_[0-9]{3})+(\.[0-9]+)?", data.strip()) is None
+
+
+def _whole(data: Any) -> Any:
+    """Return text such as 1e4 or 200.0 as the whole number that it is, all else as it came."""
+    if not isinstance(data, str) or not re.fullmatch(r"\s*[+-]?[0-9.]+([eE][+-]?[0-9]{1,3})?\s*", data):
+        return data
+    try:
+        number = Decimal(data.strip())
+    except InvalidOperation:
+        return data
+    return int(number) if number == number.to_integral_value() and abs(number) < 2**63 else data
 
 
 def _decode_mapping(annotation: Any, data: Any, current: Mapping, where: str, problems: Problems) -> Any:
@@ -164,7 +178,9 @@ def _is_protocol(annotation: type) -> bool:
 
 def nearest(name: str, choices: typing.Iterable[str]) -> str:
     """Return "did you mean ...?" with the choices nearest to a name that is none of them, or all choices."""
-    near = difflib.get_close_matches(name, choices, n=2)
+    choices = list(choices)
+    alike = [choice for choice in choices if choice.lower() == name.lower()]
+    near = alike or difflib.get_close_matches(name, choices, n=2)
     return f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(sorted(choices))}"
 
 

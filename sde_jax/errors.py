@@ -1,10 +1,14 @@
 """The errors that a user is meant to read."""
 
 import errno
+import functools
+import inspect
 import re
-from collections.abc import Iterator
+import typing
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral
+from typing import Any, TypeVar
 
 GAVE_OUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Codes of an `OSError` that say nothing of the place: the disk is full, its quota is spent, or it is broken."""
@@ -66,3 +70,43 @@ def decimal(text: str) -> float | None:
     Python's `float` takes more for numbers: 2020_01_01 for 20200101, and digits of other scripts.
     """
     return float(text) if _DECIMAL.fullmatch(text) else None
+
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def takes_components(function: Decorated) -> Decorated:
+    """Make a function, or a class's constructor, refuse what is no component where its annotations say one.
+
+    A class in the place of an instance is refused for every argument, and so is a value without the methods of the
+    protocol, or not of the concrete class, that one is annotated with; None is left to the function. Raises
+    `InputError`.
+    """
+    if isinstance(function, type):
+        function.__init__ = takes_components(function.__init__)
+        return function
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def checked(*given: Any, **named: Any) -> Any:
+        for name, value in signature.bind_partial(*given, **named).arguments.items():
+            if isinstance(value, type):
+                raise InputError(
+                    f"{name} = {value.__name__}, a class: expected an instance, such as {value.__name__}()"
+                )
+            kind = signature.parameters[name].annotation
+            kinds = [k for k in (typing.get_args(kind) or (kind,)) if k is not type(None)]
+            if value is not None and len(kinds) == 1 and not _fits(kinds[0], value):
+                raise InputError(f"{name} = {value!r:.80}: expected a {kinds[0].__name__}")
+        return function(*given, **named)
+
+    return checked  # pyright: ignore[reportReturnType]
+
+
+def _fits(kind: Any, value: object) -> bool:
+    """Return whether a value has the methods of a protocol, or is of a concrete class of ours; True of other kinds."""
+    if not isinstance(kind, type) or not kind.__module__.startswith("sde_jax."):
+        return True
+    if getattr(kind, "_is_protocol", False):
+        return all(hasattr(value, name) for name in vars(kind) if not name.startswith("_"))
+    return inspect.isabstract(kind) or isinstance(value, kind)

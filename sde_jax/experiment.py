@@ -10,7 +10,7 @@ import numpy as np
 
 from sde_jax.codec import decode, encode, nearest
 from sde_jax.data import Dataset, Digits
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.features import Features, Raw
 from sde_jax.likelihood import Dequantizer, Divergence, Hutchinson, UniformCell
 from sde_jax.metrics import Energy, Frechet, Metric, SlicedWasserstein
@@ -89,6 +89,7 @@ class Training:
             )
 
 
+@takes_components
 @dataclass(frozen=True)
 class Sampler:
     """A solver on the grid that `spacing` makes of `steps` and `end`, from t = 1 down.
@@ -181,8 +182,7 @@ def _samplers() -> Mapping[str, Sampler]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A run: data, forward SDE, network and how it is computed, objective, training, samplers by name, scoring,
-    evaluation, seed.
+    """A run: data, SDE, network and how it is computed, objective, training, samplers, scoring, evaluation, seed.
 
     data_range: the interval [low, high] whose equal cells the grey levels are, which x_0 is then in. The noise of `sde`
     is relative to it. Raises `InputError` where a field is out of range, and where the objective cannot be had on the

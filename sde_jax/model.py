@@ -179,6 +179,12 @@ class Model:
     params: Params
     step: int
 
+    def __repr__(self) -> str:
+        """Return what it is, in one line."""
+        network, numbers = self.record.experiment.network, sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        what = f"{type(network).__name__} of {numbers:,} parameters at step {self.step:,}"
+        return f"Model({what}, {self.sde}, shape={self.record.shape}, samplers={[*self.samplers]})"
+
     @property
     def sde(self) -> GaussianPath:
         """The forward SDE it was trained on."""

@@ -8,7 +8,7 @@ import jax
 import jax.core
 import numpy as np
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 
 Class = TypeVar("Class", bound=type)
 
@@ -24,7 +24,9 @@ def component(cls: Class) -> Class:
 
     The decorator of every path, of every part of one, and of every measurement.
     """
-    cls = dataclasses.dataclass(frozen=True)(cls)
+    cls = takes_components(dataclasses.dataclass(frozen=True, repr=False)(cls))
+    if cls.__repr__ is object.__repr__:
+        cls.__repr__ = one_line
     fields = dataclasses.fields(cls)
     names = [field.name for field in fields if not field.metadata.get("static")]
     fixed = [field.name for field in fields if field.metadata.get("static")]
@@ -75,3 +77,39 @@ def function(of: Callable) -> Callable:
     if not callable(of):
         raise InputError(f"got {of!r}: expected a function")
     return of if jax.tree.structure(of) != jax.tree.structure(0) else jax.tree_util.Partial(of)
+
+
+def in_one_line(cls: Class) -> Class:
+    """Make a named tuple or a dataclass that holds arrays be shown as `one_line` says."""
+    cls.__repr__ = one_line
+    return cls
+
+
+def one_line(value: Any) -> str:
+    """Return `Class(field=..., ...)` of a named tuple or a dataclass: what its arrays are, not their numbers.
+
+    An array is its type and shape, a single number itself.
+    """
+    fields = getattr(value, "_fields", None) or [f.name for f in dataclasses.fields(value) if f.repr]
+    return f"{type(value).__qualname__}({', '.join(f'{name}={_short(getattr(value, name))}' for name in fields)})"
+
+
+def _short(value: Any) -> str:
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        if value.shape or not isinstance(value, jax.Array | np.generic | np.ndarray) or not _readable(value):
+            return f"{value.dtype}{list(value.shape)}"
+        return f"{value.item():.6g}" if np.issubdtype(value.dtype, np.inexact) else str(value.item())
+    leaves = jax.tree.leaves(value) if isinstance(value, dict | list | tuple | jax.tree_util.Partial) else []
+    arrays = [leaf for leaf in leaves if hasattr(leaf, "shape")]
+    if isinstance(value, jax.tree_util.Partial):
+        return f"<{getattr(value.func, '__name__', type(value.func).__name__)}>"
+    if arrays and (isinstance(value, dict) or len(arrays) > 4):
+        return f"<{len(arrays)} arrays of {sum(int(np.prod(a.shape)) for a in arrays):,} numbers>"
+    if arrays and not hasattr(value, "_fields"):
+        return f"({', '.join(map(_short, value))})"
+    text = repr(value)
+    return f"<{type(value).__name__}>" if "\n" in text else text
+
+
+def _readable(value: Any) -> bool:
+    return concrete(value) and not jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.prediction import estimates_of, require_score
 from sde_jax.pytree import known
 from sde_jax.sde import GaussianPath
@@ -20,6 +20,7 @@ class Reverse(NamedTuple):
     noise: Callable[[Time], Array]
 
 
+@takes_components
 def reverse(sde: GaussianPath, denoise: Denoiser, churn: float = 1.0) -> Reverse:
     """Return the process that undoes `sde`, with the same marginals for every number `churn` >= 0:
 

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from sde_jax import cli
+from sde_jax import __version__, cli
 
 COMMANDS = ("train", "run", "sample", "likelihood", "report", "configs", "publish", "data", "doctor")
 
@@ -70,6 +70,21 @@ def test_negative_numbers_and_empty_text_are_values():
         (["train", "--config=c", "--workdir=w", "--config.a"], "--config.a: expected a value"),
         (["train", "--config=c", "--workdir=w", "--config.a", "--dry_run"], "--config.a: expected a value"),
         (["sample", "--workdir=w", "--config.a=1"], "--config.a: `sample` takes its settings from the run's directory"),
+        (["sample", "--workdir=w", "--config.seed=1"], "but for --config.samplers.NAME"),
+        (["sample", "--workdir=w", "--sampler="], "expected a name, got nothing"),
+        (["sample", "--workdir=w", "--solver="], "expected a name, got nothing"),
+        (["sample", "--workdir=w", "--solver=DDIM", "--sampler=pc"], "not allowed with argument"),
+        (["sample", "--workdir=w", "--num-samples=3"], "did you mean --num_samples"),
+        (["train", "--config=c", "--workdir=w", "--steps=9"], "did you mean --config.training.steps?"),
+        (["train", "--config=c", "--workdir=w", "--steps", "9"], "did you mean --config.training.steps?"),
+        (["run", "--config=c", "--workdir=w", "--beta_max=9"], "did you mean --config.sde.beta_max?"),
+        (
+            ["train", "--config=c", "--workdir=w", "--batch_size=9"],
+            "did you mean --config.training.batch_size or --config.likelihood.batch_size",
+        ),
+        (["train", "--config=c", "--workdir=w", "--dryrun"], "did you mean --dry_run?"),
+        (["train", "--config=", "--workdir=w"], "expected a name, got nothing"),
+        (["doctor", "--config="], "expected a name, got nothing"),
         (["sample", "--workdir=w", "--config=c"], "--config=c: no such flag of `sde-jax sample`"),
         (["sample", "--workdir=w", "--num_samples=0"], "--num_samples: '0': expected an integer from 1"),
         (["sample", "--workdir=w", "--num_samples", "-3"], "expected an integer from 1"),
@@ -116,3 +131,14 @@ def test_an_interrupt_ends_a_command_without_a_traceback(capsys, monkeypatch):
         cli.main()
     assert exit.value.code == 130
     assert capsys.readouterr().err == "sde-jax: interrupted\n"
+
+
+def test_the_samplers_of_a_run_may_be_changed_for_a_drawing():
+    flags = parse("sample", "--workdir=w", "--config.samplers.pc.steps=5", "--config.samplers.pc.solver=DDIM")
+    assert flags.overrides == {"samplers.pc.steps": "5", "samplers.pc.solver": "DDIM"}
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as exit:
+        parse("--version")
+    assert (exit.value.code, capsys.readouterr().out) == (0, f"sde_jax {__version__}\n")

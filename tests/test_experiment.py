@@ -194,3 +194,23 @@ def test_several_settings_out_of_range_are_told_together():
 def test_data_need_a_range_of_some_width(range_):
     with pytest.raises(InputError, match=r"data_range = .*expected two numbers, low < high"):
         Experiment(data_range=range_)
+
+
+@pytest.mark.parametrize(("text", "steps"), [("1e4", 10_000), ("2.5e3", 2500), ("300.0", 300), ("1_000", 1000)])
+def test_a_whole_number_may_be_written_as_any(text, steps):
+    changed, problems = Experiment().override({"training.steps": text})
+    assert (changed.training.steps, problems) == (steps, [])
+    assert isinstance(changed.training.steps, int)
+
+
+@pytest.mark.parametrize("text", ["1.5", "1e-1", "1e400", "ten", "", "1e999999999"])
+def test_what_is_no_whole_number_is_not_rounded_to_one(text):
+    changed, (told,) = Experiment().override({"training.steps": text})
+    assert changed == Experiment()
+    assert told.startswith(f"config.training.steps = {text!r}: expected int")
+
+
+def test_numbers_that_stand_for_text_stay_as_they_are():
+    changed, problems = Experiment().override({"data.path": "1e4", "data_range": "-1e0,1e0", "sde": "vp"})
+    assert (changed.data.path, changed.data_range) == ("1e4", (-1.0, 1.0))
+    assert [line.split("; ")[1] for line in problems] == ["did you mean VP?"]

@@ -15,6 +15,7 @@ from sde_jax.checkpoints.tree import require_match
 from sde_jax.errors import InputError
 from sde_jax.nn import Reading, outline, stateless
 from sde_jax.nn.inception import SIZE, InceptionV3
+from sde_jax.pytree import in_one_line
 from sde_jax.typing import Array, Params
 
 PUBLISHED = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -23,6 +24,7 @@ EPSILON = 1e-3
 """Added to the variances of the batch normalisation."""
 
 
+@in_one_line
 class InceptionWeights(NamedTuple):
     """A network that was read from a file: (params, x) -> `Reading`, its parameters and the file's SHA-256."""
 

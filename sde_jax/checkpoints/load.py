@@ -15,10 +15,12 @@ from sde_jax.checkpoints.score_sde_file import OfficialCheckpoint, read_official
 from sde_jax.errors import InputError
 from sde_jax.nn import Architecture
 from sde_jax.prediction import denoiser
+from sde_jax.pytree import in_one_line
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Params, Time
 
 
+@in_one_line
 @dataclass(frozen=True)
 class Weights:
     """A network's weights, and what else of its training there is, as parameters of ours, NumPy arrays.

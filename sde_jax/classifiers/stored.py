@@ -15,6 +15,7 @@ from sde_jax.errors import InputError
 from sde_jax.nn import abstract
 from sde_jax.nn.classifiers import NoiseClassifier
 from sde_jax.prediction import Label
+from sde_jax.pytree import in_one_line
 from sde_jax.sde import GaussianPath
 from sde_jax.training.classification import Training
 from sde_jax.typing import Array, Params, Time
@@ -57,6 +58,7 @@ def _outline(about: NoisyClassification) -> Params:
 KIND = Described(FILES, NoisyClassification, _outline, "classifier", "train-classifier")
 
 
+@in_one_line
 @dataclass(frozen=True)
 class NoisyClassifier:
     """A trained classifier: what it is, its parameters and the SHA-256 of their file."""

@@ -87,7 +87,7 @@ def _dispatch(flags: argparse.Namespace) -> int:
     if flags.command == "data":
         return data.run(flags)
     if flags.config:
-        costs = doctor.examine(settings.resolve(flags.config, flags.overrides), flags.shape)
+        costs = doctor.examine(settings.resolve(flags.config, flags.overrides), flags.shape, flags.compile)
         print(json.dumps(costs.to_json()) if flags.json else costs)
         return 0
     return doctor.run(flags.json)
@@ -98,7 +98,7 @@ def _train(flags: argparse.Namespace) -> int:
 
     experiment = settings.resolve(flags.config, flags.overrides)
     if flags.dry_run:
-        doctor.dry_run(experiment)
+        doctor.dry_run(experiment, flags.compile)
         return 0
     streams.never_fail(sys.stdout)  # hours of training do not end because nobody listens
     if flags.command == "train":
@@ -126,20 +126,24 @@ def _facts(flags: argparse.Namespace) -> dict[str, Any]:
 
 
 def _sample(flags: argparse.Namespace) -> dict[str, Any]:
-    from sde_jax.commands import guiding, sample
+    from sde_jax.commands import guiding, sample, samplers
 
+    samplers.require_solvers([flags.solver] if flags.solver else [])
     asked = (flags.label, flags.guidance, flags.classifier, flags.guidance_interval, flags.guidance_rescale)
     guide = guiding.Guiding(*asked, flags.autoguidance)
     guide = None if guide == guiding.Guiding() else guide
-    count, at_once = flags.num_samples, flags.batch_size
-    return sample.run(flags.workdir, flags.sampler, count, flags.seed, at_once, flags.output, flags.average, guide)
+    name = flags.solver or flags.sampler
+    given = flags.num_samples, flags.seed, flags.batch_size, flags.output, flags.average
+    return sample.run(flags.workdir, name, *given, guide, flags.steps, flags.overrides)
 
 
 def _evaluate(flags: argparse.Namespace) -> int:
-    from sde_jax.commands import evaluate
+    from sde_jax.commands import evaluate, samplers
 
+    samplers.require_solvers(flags.solver)
+    kinds = (*(flags.sampler or ()), *flags.solver) or None
     settings = ("features", "num_samples", "batch_size", "seed")
-    given = {f"evaluation.{name}": getattr(flags, name) for name in settings} | {"evaluation.samplers": flags.sampler}
+    given = {f"evaluation.{name}": getattr(flags, name) for name in settings} | {"evaluation.samplers": kinds}
     request = evaluate.Request(
         flags.parts,
         flags.checkpoints,

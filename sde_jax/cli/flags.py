@@ -8,16 +8,29 @@ from typing import NoReturn
 
 from absl.flags import argparse_flags
 
+from sde_jax.cli.data_flags import data_flags
 from sde_jax.cli.guidance_flags import guidance_flags
+from sde_jax.cli.meant import meant
 from sde_jax.cli.restoration_flags import calibrate_flags, restore_flags
-from sde_jax.cli.shared_flags import average_flag, json_flag, process_flags, shape_flag, workdir_flag
-from sde_jax.cli.values import checkpoints, count, counts, names, path, real, seed
-
-EXIT_CODES = (
-    "exit codes: 0 done; 2 something given cannot be used; 3 the run stopped itself, or a file could not be used; "
-    "75 interrupted, run the same command again; 76 ended by another process that failed or is gone, or stuck"
+from sde_jax.cli.shared_flags import (
+    EXIT_CODES,
+    average_flag,
+    compile_flag,
+    json_flag,
+    process_flags,
+    shape_flag,
+    workdir_flag,
 )
+from sde_jax.cli.values import checkpoints, count, counts, given, names, path, real, seed
+from sde_jax.version import __version__
+
+SOLVER = "a class of sde_jax.sampling, on a grid that suits it: DDIM, DPMSolverMultistep, UniPC, ReverseSDE, ..."
 OVERRIDE = re.compile(r"--config\.([^=]+)(?:=(.*))?", re.DOTALL)
+
+CONFIGURED = ("train", "run", "doctor", "train-features", "train-classifier")
+"""Commands whose --config takes overrides."""
+CHANGING = ("convert", "data", "evaluate", "restore", "calibrate")
+"""Commands that take overrides without it."""
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -26,14 +39,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     arguments, overrides = _split(list(argv[1:]), parser.error)
     flags, unknown = parser.parse_known_args(arguments)
     if unknown:
-        parser.error(f"{' '.join(unknown)}: no such flag of `{parser.prog} {flags.command}`")
-    needy = [f"--config.{name}" for name in overrides] + ["--shape"] * (getattr(flags, "shape", None) is not None)
-    if (
-        needy
-        and flags.command not in ("convert", "data", "evaluate", "restore", "calibrate")
-        and not getattr(flags, "config", None)
-    ):
-        why = "takes its settings from the run's directory" if "workdir" in flags else "expects --config with it"
+        advice = meant(unknown, flags, overridden=flags.command in (*CONFIGURED, *CHANGING))
+        parser.error(f"{' '.join(unknown)}: no such flag of `{parser.prog} {flags.command}`{advice}")
+    needy = [
+        f"--config.{name}" for name in overrides if not (flags.command == "sample" and name.startswith("samplers."))
+    ]
+    needy += ["--shape"] * (getattr(flags, "shape", None) is not None)
+    if needy and flags.command not in CHANGING and not getattr(flags, "config", None):
+        but = ", but for --config.samplers.NAME..." if flags.command == "sample" else ""
+        why = f"takes its settings from the run's directory{but}" if "workdir" in flags else "expects --config with it"
         parser.error(f"{needy[0]}: `{flags.command}` {why}")
     flags.overrides = overrides
     return flags
@@ -70,6 +84,7 @@ def _parser() -> argparse_flags.ArgumentParser:
         epilog=EXIT_CODES,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"sde_jax {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (purpose, add_flags) in COMMANDS.items():
         add_flags(commands.add_parser(name, help=purpose, description=purpose, epilog=EXIT_CODES, allow_abbrev=False))
@@ -78,7 +93,7 @@ def _parser() -> argparse_flags.ArgumentParser:
 
 def _train(parser: argparse.ArgumentParser) -> None:
     change = "a config file (Python); --config.a.b=value changes a setting, --config.sde=VE a whole component"
-    parser.add_argument("--config", required=True, help=change)
+    parser.add_argument("--config", type=given, required=True, help=change)
     workdir_flag(parser)
     accepted = "go on with a run although its data are not those it began with, and record that"
     parser.add_argument("--accept_changed_data", action="store_true", help=accepted)
@@ -86,6 +101,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry_run", action="store_true", help="show config, parameters, mesh and what a step costs; train nothing"
     )
+    compile_flag(parser)
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +111,11 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 def _sample(parser: argparse.ArgumentParser) -> None:
     workdir_flag(parser)
-    parser.add_argument("--sampler", default="pc", help="which of the config's samplers")
+    which = parser.add_mutually_exclusive_group()
+    own = "one of the run's samplers, or a name that every run knows: pc, ode, em, ...; default pc, or the run's first"
+    which.add_argument("--sampler", type=given, metavar="NAME", help=own)
+    which.add_argument("--solver", type=given, metavar="NAME", help=SOLVER)
+    parser.add_argument("--steps", type=count, metavar="N", help="of the grid; default the sampler's own")
     parser.add_argument("--num_samples", type=count, default=64)
     batch = "samples drawn at once (which changes no sample, but those of a BatchLangevin)"
     parser.add_argument("--batch_size", type=count, default=64, help=batch)
@@ -126,11 +146,13 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoints", type=checkpoints, default="last", metavar="WHICH", help=steps)
     follow = "wait for the checkpoints of a run in training, each for so long, until its last step"
     parser.add_argument("--follow", type=count, metavar="SECONDS", help=follow)
-    parser.add_argument("--sampler", type=names, metavar="NAMES", help="which of the config's samplers; default one")
+    own = "which of the run's samplers, or names that every run knows: pc, ode, em, ...; default its first"
+    parser.add_argument("--sampler", type=names, metavar="NAMES", help=own)
+    parser.add_argument("--solver", type=names, default=(), metavar="NAMES", help=SOLVER)
     parser.add_argument("--steps", type=counts, default=(), metavar="N,N", help="of the grid, each with every sampler")
     parser.add_argument("--num_samples", type=count, help="of each sampler and number of steps")
     parser.add_argument("--batch_size", type=count, help="samples drawn at once")
-    parser.add_argument("--features", metavar="NAME", help="what metrics compare: Raw, Inception, ...")
+    parser.add_argument("--features", type=given, metavar="NAME", help="what metrics compare: Raw, Inception, ...")
     metrics = "names of the config's, or of classes: Frechet, Kernel, ...; default all of the config's"
     parser.add_argument("--metrics", type=names, default=(), metavar="NAMES", help=metrics)
     parser.add_argument("--reference", type=path, metavar="FILE", help="mu and sigma that Frechet compares with, .npz")
@@ -177,7 +199,9 @@ def _convert(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="official .pth or flax msgpack, EDM's state dict, or a folder",
     )
-    parser.add_argument("--config", help="of the weights' network: as for train, or an official one's values, .json")
+    parser.add_argument(
+        "--config", type=given, help="of the weights' network: as for train, or an official one's values, .json"
+    )
     shape_flag(parser)
     workdir_flag(parser)
     json_flag(parser)
@@ -209,7 +233,7 @@ def _train_classifier(parser: argparse.ArgumentParser) -> None:
 
 def _labelled(parser: argparse.ArgumentParser) -> None:
     data = parser.add_mutually_exclusive_group(required=True)
-    data.add_argument("--config", help="a config file whose data to train on, with overrides as for train")
+    data.add_argument("--config", type=given, help="a config file whose data to train on, with overrides as for train")
     data.add_argument("--workdir", type=path, help="a run's directory whose data to train on")
     parser.add_argument("--output", type=path, required=True, help="the directory to write; new, empty, or one before")
     parser.add_argument("--steps", type=count, default=1000, help="of 128 examples; default 1000")
@@ -220,40 +244,10 @@ def _configs(parser: argparse.ArgumentParser) -> None:
     json_flag(parser)
 
 
-def _data(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name, (purpose, add_flags) in DATA_ACTIONS.items():
-        action = commands.add_parser(name, help=purpose, description=purpose, epilog=EXIT_CODES, allow_abbrev=False)
-        where = "a folder or zip of images, an array (.npy, .npz), a table (.csv, .parquet), or prepared data"
-        action.add_argument("path", nargs="?", metavar="PATH", help=f"{where}; --config.data.name=value for settings")
-        action.add_argument("--config", help="in place of PATH, a config file whose data are meant")
-        add_flags(action)
-        json_flag(action)
-
-
-def _inspect(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--exact", action="store_true", help="the exact largest distance, however long it takes")
-    parser.add_argument("--output", type=path, help="picture and JSON to write, without ending; default data_inspected")
-
-
-def _prepare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", type=path, required=True, help="the folder: new, empty, or of this preparation")
-    parser.add_argument("--shards", type=count, help="files of the training split; default one for 128 MiB")
-    parser.add_argument("--size", type=count, help="images of this height and width, as --config.data.size")
-
-
-DATA_ACTIONS = {
-    "inspect": (
-        "what data are, what noise suits them, and whether anything is wrong (exit code 1, where they can be read)",
-        _inspect,
-    ),
-    "prepare": ("convert data into array_record files, or go on with that", _prepare),
-}
-
-
 def _doctor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", help="a config file, with overrides as for train")
+    parser.add_argument("--config", type=given, help="a config file, with overrides as for train")
     shape_flag(parser)
+    compile_flag(parser)
     json_flag(parser)
 
 
@@ -277,6 +271,6 @@ COMMANDS = {
     "configs": ("list a folder's experiments, with what is published of them and what came out", _configs),
     "publish": ("write the model with its card as a directory that loads in one call; push it to the hub", _publish),
     "certify": ("measure every sampler's order, likelihoods and conversions against closed forms", _certify),
-    "data": ("look at data, or convert them into files that are read fast", _data),
+    "data": ("look at data, or convert them into files that are read fast", data_flags),
     "doctor": ("print versions, devices and what is missing; with --config, what a train step costs here", _doctor),
 }

@@ -3,7 +3,7 @@
 import argparse
 
 from sde_jax.cli.shared_flags import average_flag, json_flag, process_flags, workdir_flag
-from sde_jax.cli.values import count, path, real, seed
+from sde_jax.cli.values import count, given, path, real, seed
 
 
 def restore_flags(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def _problem(parser: argparse.ArgumentParser) -> None:
     table = "of sensors: lines of row,column or row,column,levels, in pixels"
     parser.add_argument("--sensors", type=path, metavar="FILE", help=table)
     parser.add_argument("--num_sensors", type=count, default=16, help="of sensors, at random places; default 16")
-    parser.add_argument("--sampler", help="which of the config's samplers; default DPM-Solver++ of the reverse SDE")
+    parser.add_argument("--sampler", type=given, help="as of `sample`; default DPM-Solver++ of the reverse SDE")
     parser.add_argument("--steps", type=count, metavar="N", help="of the grid; default 50, or a named sampler's own")
     parser.add_argument("--batch_size", type=count, default=256, help="samples drawn at once, which changes none")
     average_flag(parser)

@@ -2,7 +2,12 @@
 
 import argparse
 
-from sde_jax.cli.values import count, path, seed, shape
+from sde_jax.cli.values import count, given, path, seed, shape
+
+EXIT_CODES = (
+    "exit codes: 0 done; 2 something given cannot be used; 3 the run stopped itself, or a file could not be used; "
+    "75 interrupted, run the same command again; 76 ended by another process that failed or is gone, or stuck"
+)
 
 
 def workdir_flag(parser: argparse.ArgumentParser) -> None:
@@ -12,7 +17,9 @@ def workdir_flag(parser: argparse.ArgumentParser) -> None:
 
 def average_flag(parser: argparse.ArgumentParser) -> None:
     """Add --average."""
-    parser.add_argument("--average", metavar="NAME", help="which of the run's averages; default what its config says")
+    parser.add_argument(
+        "--average", type=given, metavar="NAME", help="which of the run's averages; default what its config says"
+    )
 
 
 def process_flags(parser: argparse.ArgumentParser) -> None:
@@ -35,3 +42,9 @@ def shape_flag(parser: argparse.ArgumentParser) -> None:
 def json_flag(parser: argparse.ArgumentParser) -> None:
     """Add --json."""
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+
+
+def compile_flag(parser: argparse.ArgumentParser) -> None:
+    """Add --compile."""
+    purpose = "compile the train step too, which takes minutes: temporaries in memory and the compiler's time"
+    parser.add_argument("--compile", action="store_true", help=purpose)

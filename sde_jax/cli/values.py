@@ -30,6 +30,13 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
 
 
+def given(text: str) -> str:
+    """Return text, which may not be nothing."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a name, got nothing")
+    return text.strip()
+
+
 def counts(text: str) -> tuple[int, ...]:
     """Return numbers set apart by commas, each once."""
     return tuple(dict.fromkeys(count(number) for number in names(text)))

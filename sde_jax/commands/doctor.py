@@ -35,13 +35,13 @@ def run(as_json: bool = False) -> int:
     return 0
 
 
-def examine(experiment: Experiment, shape: tuple[int, ...] | None = None) -> Costs:
+def examine(experiment: Experiment, shape: tuple[int, ...] | None = None, compiled: bool = False) -> Costs:
     """Return what the train step of an experiment costs on this machine, on its data or on images of `shape`."""
-    return costs(_record(experiment, shape), experiment.training.mesh.over())
+    return costs(_record(experiment, shape), experiment.training.mesh.over(), compiled)
 
 
-def dry_run(experiment: Experiment) -> None:
-    """Print the resolved config, the parameter table, the mesh and what a step costs; train nothing."""
+def dry_run(experiment: Experiment, compiled: bool = False) -> None:
+    """Print the resolved config, the parameter table, the mesh and what a step costs, as `costs`; train nothing."""
     splits = experiment.data.open()
     record = Record.of(experiment, splits)
     require_facts(record, splits)
@@ -52,7 +52,7 @@ def dry_run(experiment: Experiment) -> None:
     print(parameter_overview.get_parameter_overview(params, include_stats=False))
     print(f"data: {sizes}, shape {record.shape}, {_numbers(record)}")
     print(f"mesh: {dict(mesh.shape)} of {mesh.devices.flat[0].device_kind}")
-    print(costs(record, mesh))
+    print(costs(record, mesh, compiled))
 
 
 def _numbers(record: Record) -> str:

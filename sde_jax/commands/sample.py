@@ -1,7 +1,7 @@
 """`sde-jax sample`: draw samples with one of the run's samplers."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from sde_jax.codec import encode
 from sde_jax.commands.capacity import require_samples
 from sde_jax.commands.guiding import Guiding, Turn
 from sde_jax.commands.pictures import picture
+from sde_jax.commands.samplers import chosen
 from sde_jax.commands.settings import lawless
 from sde_jax.commands.workdir import Workdir, failures_reported, load
 from sde_jax.errors import InputError
+from sde_jax.experiment import Experiment
 from sde_jax.guidance import Guide
 from sde_jax.model import Model
 from sde_jax.sampling import Samples
@@ -28,34 +30,37 @@ from sde_jax.typing import Array, Key, Params
 
 FRAMES = 40
 FILMED = 16
-ENDINGS = (".png", ".npz", ".json")
+ENDINGS = (".png", ".npz", ".json", ".csv")
 
 
 def run(
     directory: Path,
-    name: str,
+    name: str | None,
     count: int,
     seed: int,
     batch_size: int = 64,
     output: Path | None = None,
     average: str | None = None,
     guiding: Guiding | None = None,
+    steps: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Draw `count` samples with the sampler `name`; write PNG, NPZ and JSON; return what the JSON says.
 
-    Sample i is a function of the model, the sampler, `seed`, i and its label: that which `guiding` asks for or, of a
-    network that hears labels, each class in turn. The files are `samples_<name>` in the run's directory,
-    `samples_<name>.<average>` where an average is named, with `.guided` after it where `guiding` is given, or `output`,
-    with the endings .png, .npz and .json. Raises `InputError` where there is no such sampler or average and where it
-    cannot be guided so, `RunError` where an adaptive solver does not reach its tolerance; nothing is written then.
+    name, steps, overrides: as `samplers.chosen`. Sample i is a function of the model, the sampler, `seed`, i and its
+    label: that which `guiding` asks for or, of a network that hears labels, each class in turn. The files are `output`
+    or `samples_<name>[.<average>][.guided]` in the run's directory. Raises `InputError` where what is asked cannot be
+    had, `RunError` where an adaptive solver does not reach its tolerance; nothing is written then.
     """
     workdir, asked = Workdir(directory), guiding or Guiding()
-    check(workdir, name, count, batch_size)
-    asked.check(workdir.read_record())
+    record = workdir.read_record()
+    name, experiment = check(record.experiment, name, count, batch_size, steps, overrides)
+    require_samples(count, record.size)
+    asked.check(record)
     target = require_files(workdir, base(directory, _stem(name, average, guiding), output))
-    model = load(workdir, average)
+    model = load(workdir, average, record=replace(record, experiment=experiment))
     guide, told, turn = asked.guide(workdir, model)
-    samples, per_second = _drawn(model, name, count, seed, batch_size, guide, turn)
+    samples, rate = _drawn(model, name, count, seed, batch_size, guide, turn)
     facts = {
         "sampler": name,
         "settings": encode(model.samplers[name]),
@@ -63,10 +68,9 @@ def run(
         **turn.facts(),
         **({"guidance": told} if told else {}),
         "checkpoint_step": model.step,
-        "num_samples": count,
-        "seed": seed,
+        **{"num_samples": count, "seed": seed},
         "function_evaluations": float(samples.evaluations.mean()),
-        "samples_per_second": per_second,
+        "samples_per_second": rate,
     }
     _write(workdir, target, model, samples, facts, turn)
     return facts
@@ -128,17 +132,27 @@ def require_files(workdir: Workdir, target: Path) -> Path:
     return target
 
 
-def check(workdir: Workdir, name: str, count: int, batch_size: int) -> None:
-    """Raise `InputError` unless the run has a sampler of this name and there is something to draw."""
-    record = workdir.read_record()
-    samplers = record.experiment.samplers
-    problems = [] if name in samplers else [f"--sampler={name}: this run has {', '.join(samplers)}"]
-    problems += [] if problems else lawless(record.experiment, name)
+def check(
+    experiment: Experiment,
+    name: str | None,
+    count: int,
+    batch_size: int,
+    steps: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> tuple[str, Experiment]:
+    """Return the sampler's name and the experiment with it; raises `InputError` where there is nothing to draw."""
+    problems = []
+    try:
+        name, experiment = chosen(experiment, name, steps, overrides)
+    except InputError as error:
+        problems = str(error).splitlines()
+    else:
+        problems += lawless(experiment, name)
     for flag, value in (("num_samples", count), ("batch_size", batch_size)):
         problems += [] if value >= 1 else [f"--{flag}={value}: expected 1 or more"]
-    if problems:
+    if problems or name is None:
         raise InputError("\n".join(problems))
-    require_samples(count, record.size)
+    return name, experiment
 
 
 def drawer(model: Model, name: str):

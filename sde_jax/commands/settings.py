@@ -15,7 +15,7 @@ from sde_jax.commands.capacity import excessive
 from sde_jax.commands.official_experiment import official_experiment, official_values
 from sde_jax.data import Splits
 from sde_jax.errors import InputError
-from sde_jax.experiment import Experiment
+from sde_jax.experiment import Experiment, Sampler
 from sde_jax.nn import NCSN, ByTable
 from sde_jax.prediction import without_score
 from sde_jax.sampling import FixedGridSolver, Solver, draws_noise
@@ -38,8 +38,9 @@ def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
         preview = experiment.training.preview
         problems = [*excessive(experiment)] or [
             *_unshared(experiment),
-            *unusable(experiment),
-            *unmatched(experiment),
+            *unusable(experiment.sde, experiment.samplers),
+            *_unscaled(experiment),
+            *unmatched(experiment.sde, experiment.samplers),
             *lawless(experiment, *([preview.sampler] if preview.every else [])),
         ]
     if found or problems:
@@ -69,20 +70,20 @@ def _unshared(experiment: Experiment) -> Iterator[str]:
         yield f"config.training.mesh.fsdp = {settings.mesh.fsdp}: expected {what}"
 
 
-def unusable(experiment: Experiment) -> Iterator[str]:
-    """Yield what would stop a sampler when the network is trained: a path that does not fall, an unfit grid."""
+def unusable(sde: GaussianPath, samplers: Mapping[str, Sampler]) -> Iterator[str]:
+    """Yield what would stop samplers once the network is trained: a path that does not fall, an unfit grid."""
     try:
-        require_falling(experiment.sde)
+        require_falling(sde)
     except InputError as error:
         yield f"config.sde: {error}"
         return
-    for name, sampler in experiment.samplers.items():
+    for name, sampler in samplers.items():
         try:
-            grid = checked(sampler.grid(experiment.sde))
+            grid = checked(sampler.grid(sde))
             if isinstance(sampler.solver, FixedGridSolver):
                 sampler.solver.init(jnp.zeros(()), grid)
-            if not any(_foreign(sampler.solver, experiment.sde)):
-                check_ends(sampler.solver, experiment.sde, grid)
+            if not any(_foreign(sampler.solver, sde)):
+                check_ends(sampler.solver, sde, grid)
         except InputError as error:
             yield f"config.samplers.{name}: {error}"
 
@@ -95,8 +96,8 @@ def lawless(experiment: Experiment, *names: str) -> list[str]:
     return [without_score(f"--sampler={name}", type(experiment.objective.coupling).__name__) for name in draws]
 
 
-def unmatched(experiment: Experiment) -> Iterator[str]:
-    """Yield, a line each, the tables of a network and of samplers whose noise is not that of the path.
+def _unscaled(experiment: Experiment) -> Iterator[str]:
+    """Yield, a line each, the tables of a network whose noise is not that of the path.
 
     They are settings of their own, which a change of `sde` alone leaves behind.
     """
@@ -105,15 +106,19 @@ def unmatched(experiment: Experiment) -> Iterator[str]:
         yield f"config.network.scale = {scale}: expected the path's levels, {ByTable(*_levels(sde))}"
     if isinstance(sde, SMLD) and isinstance(experiment.network, NCSN) and experiment.network.classes != sde.steps:
         yield f"config.network.classes = {experiment.network.classes}: expected the path's steps, {sde.steps}"
-    for name, sampler in experiment.samplers.items():
+
+
+def unmatched(sde: GaussianPath, samplers: Mapping[str, Sampler]) -> Iterator[str]:
+    """Yield, a line each, the tables of samplers whose noise is not that of the path, as `_unscaled` of networks."""
+    for name, sampler in samplers.items():
         for part, chain in _foreign(sampler.solver, sde):
-            yield f"config.samplers.{name}.solver.{part}: the table of {chain}: expected one of {sde}"
+            yield f"config.samplers.{name}.solver{part}: the table of {chain}: expected one of {sde}"
 
 
 def _foreign(solver: Solver, sde: GaussianPath) -> Iterator[tuple[str, GaussianPath]]:
-    """Yield the parts of a solver that step by the table of another path, and its chain."""
-    for part in ("predictor", "corrector"):
-        value = getattr(solver, part, None)
+    """Yield the parts of a solver, or itself, that step by the table of another path, and its chain."""
+    parts = {f".{part}": getattr(solver, part, None) for part in ("predictor", "corrector")}
+    for part, value in {"": solver, **parts}.items():
         chain = getattr(value, "chain", getattr(getattr(value, "discretization", None), "chain", None))
         if chain is not None and not same_noise(chain, sde):
             yield part, chain

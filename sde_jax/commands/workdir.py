@@ -18,6 +18,7 @@ from sde_jax.errors import InputError, RunError, shown, writing
 from sde_jax.model import Model, Record
 from sde_jax.placing import ordinary, placed, placed_file, require_directory, require_place
 from sde_jax.training import Checkpoints, Shelf, TrainState, replicated, require_name, sharded
+from sde_jax.typing import Params
 
 FREE = (".lock",)
 """What the directory of a new run may hold."""
@@ -222,9 +223,10 @@ def require_average(record: Record, name: str | None) -> None:
         raise InputError(f"--average={name}: this run has {', '.join(names) or 'one average alone, without a name'}")
 
 
-def abstract_state(record: Record, mesh: Mesh) -> TrainState:
-    """Return the shapes, types and shardings of the run's train state."""
-    _, params = nn.abstract(record.experiment.network, record.shape, record.experiment.compute)
+def abstract_state(record: Record, mesh: Mesh, params: Params | None = None) -> TrainState:
+    """Return the shapes, types and shardings of the run's train state; params: those of its network, where known."""
+    if params is None:
+        _, params = nn.abstract(record.experiment.network, record.shape, record.experiment.compute)
     settings = record.experiment.training
     optimizer = settings.optimizer.transformation()
     state = jax.eval_shape(lambda p: TrainState.create(p, optimizer, settings.average), params)

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Float, Int
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.guidance import Posterior, PosteriorMethod, posterior
-from sde_jax.pytree import concrete
+from sde_jax.pytree import concrete, in_one_line
 from sde_jax.sampling import Solver, churn_of, grids, sample_given
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key
@@ -30,6 +30,7 @@ FRAMES = 5
 """Times of a trajectory at which the linear system is looked at."""
 
 
+@in_one_line
 class Ensemble(NamedTuple):
     """Samples of posteriors: [n, ...], or [k, m, ...] where m members are of each of k measurements.
 
@@ -99,6 +100,7 @@ class Flags:
             )
 
 
+@takes_components
 def draw(
     keys: Key,
     measurements: Any,
@@ -134,6 +136,7 @@ def draw(
     return found
 
 
+@takes_components
 def drawn(
     key: Key,
     count: int,

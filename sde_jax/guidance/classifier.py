@@ -2,12 +2,14 @@
 
 from jaxtyping import Float
 
+from sde_jax.errors import takes_components
 from sde_jax.guidance.interval import Interval
 from sde_jax.guidance.shift import LogProb, gradient, shifted
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser
 
 
+@takes_components
 def classifier_guided(
     denoise: Denoiser,
     sde: GaussianPath,

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.guidance.interval import Interval
 from sde_jax.prediction import Estimates, Estimator, estimates_of, require_score
 from sde_jax.pytree import known
@@ -14,6 +14,7 @@ from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
 
 
+@takes_components
 def classifier_free(
     denoise: Denoiser,
     baseline: Denoiser,

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.prediction import mixed, require_score
 from sde_jax.typing import Array, Denoiser
 
 
+@takes_components
 def composed(
     baseline: Denoiser, denoisers: Sequence[Denoiser], weights: Sequence[float] | Float[Array, " n"]
 ) -> Denoiser:

@@ -20,9 +20,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from sde_jax.errors import takes_components
 from sde_jax.guidance.shift import as_estimate
 from sde_jax.measurement import Measurement, Measurements, sources
 from sde_jax.prediction import check_denoiser, require_score
+from sde_jax.pytree import in_one_line
 from sde_jax.sde import GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Time
 
@@ -32,6 +34,7 @@ Values = tuple[Array, ...]
 """An array of the shape of y for every source."""
 
 
+@in_one_line
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A prior, as a path with its denoiser, and what was measured."""
@@ -41,6 +44,7 @@ class Problem:
     measurements: tuple[Measurement, ...]
 
 
+@in_one_line
 class Linearised(NamedTuple):
     """A problem at one (x, t).
 
@@ -78,6 +82,7 @@ class Linearised(NamedTuple):
         return tuple(found)
 
 
+@in_one_line
 class Corrected(NamedTuple):
     """The estimate given y, and the relative residual of the linear system that it took: 0 where none was solved."""
 
@@ -108,6 +113,7 @@ class PosteriorMethod(Protocol):
         ...
 
 
+@in_one_line
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """The denoiser (x, t) -> E[x0 | x_t = x, y] of a problem by a method.
@@ -168,6 +174,7 @@ def linearised(problem: Problem, x: Array, t: Time) -> Linearised:
     )
 
 
+@takes_components
 def posterior(
     denoise: Denoiser, sde: GaussianPath, measurements: Measurements, method: PosteriorMethod, shape: tuple[int, ...]
 ) -> Posterior:

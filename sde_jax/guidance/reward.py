@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 from jaxtyping import Float
 
+from sde_jax.errors import takes_components
 from sde_jax.guidance.interval import Interval
 from sde_jax.guidance.shift import gradient, pushed
 from sde_jax.prediction import Estimates, Estimator, estimates_of, require_score
@@ -12,6 +13,7 @@ from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
 
 
+@takes_components
 def rewarded(
     denoise: Denoiser,
     sde: GaussianPath,

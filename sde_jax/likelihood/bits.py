@@ -7,16 +7,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int, Num
 
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.likelihood.dequantize import Dequantizer
 from sde_jax.likelihood.divergence import Divergence
 from sde_jax.likelihood.encoding import Encoding
 from sde_jax.likelihood.flow import log_likelihood, start_below
 from sde_jax.ode import Method, Tolerance
+from sde_jax.pytree import in_one_line
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+@in_one_line
 class BitsPerDim(NamedTuple):
     """The bits per dimension of one example.
 
@@ -30,6 +32,7 @@ class BitsPerDim(NamedTuple):
     blur: Float[Array, ""]
 
 
+@takes_components
 def bits_per_dim(
     key: Key,
     sde: GaussianPath,

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.likelihood.divergence import Divergence, Exact, linear
 from sde_jax.likelihood.probes import Rademacher
 from sde_jax.ode import finite
@@ -13,6 +13,7 @@ from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+@takes_components
 def fokker_planck_residual(
     key: Key,
     sde: GaussianPath,
@@ -44,6 +45,7 @@ def fokker_planck_residual(
     return finite(change - jax.grad(growth)(x), "the Fokker-Planck residual is NaN or infinite: look at t, x and s")
 
 
+@takes_components
 def jacobian_asymmetry(
     key: Key, denoise: Denoiser, x: Float[Array, "..."], t: Time, *, probes: int = 16
 ) -> Float[Array, ""]:

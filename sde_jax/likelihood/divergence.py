@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.likelihood.probes import Probe, Rademacher
 from sde_jax.typing import Array, Key
 
@@ -70,6 +70,7 @@ class Sampled:
         return jnp.std(estimates, ddof=1) / jnp.sqrt(k) if k > 1 else jnp.full((), jnp.inf)
 
 
+@takes_components
 @dataclass(frozen=True)
 class Hutchinson(Sampled):
     """The unbiased estimate e^T J e with random e of covariance I (Skilling 1989, Hutchinson 1990).

@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.ode import finite
 from sde_jax.prediction import check_single, clean_error, estimates_of, require_score
+from sde_jax.pytree import in_one_line
 from sde_jax.sde import GaussianPath, last_time, log_snr_range, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+@in_one_line
 class Bound(NamedTuple):
     """The variational bound of one example, in nats.
 
@@ -30,6 +32,7 @@ class Bound(NamedTuple):
     evaluations: Int[Array, ""]
 
 
+@takes_components
 def elbo(key: Key, sde: GaussianPath, denoise: Denoiser, data: Any, *, strata: int = 32, start: float = 1e-5) -> Bound:
     """Return an estimate of the bound of the log-density of ONE example under the reverse SDE: lift with `jax.vmap`.
 

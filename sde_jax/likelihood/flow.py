@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.likelihood.divergence import Divergence, Hutchinson, linear
 from sde_jax.ode import Method, Tolerance, check_start, integrate
 from sde_jax.prediction import Velocity, check_single, denoiser
-from sde_jax.pytree import concrete, known
+from sde_jax.pytree import concrete, in_one_line, known
 from sde_jax.reverse import reverse
 from sde_jax.sde import GaussianPath, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -29,6 +29,7 @@ BLURRED = 0.1
 """The mean square of the noise estimate at `start` above which sigma is said not to be small beside the data."""
 
 
+@in_one_line
 class LogLikelihood(NamedTuple):
     """The log-likelihood of one example.
 
@@ -44,6 +45,7 @@ class LogLikelihood(NamedTuple):
     blur: Float[Array, ""]
 
 
+@takes_components
 def log_likelihood(
     key: Key,
     sde: GaussianPath,

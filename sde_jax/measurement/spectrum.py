@@ -6,9 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from sde_jax.pytree import in_one_line
 from sde_jax.typing import Array
 
 
+@in_one_line
 class Spectrum(NamedTuple):
     """A = U S V^T of an operator, S a diagonal of `values` that broadcasts against coefficients V^T x0.
 

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sde_jax.pytree import in_one_line
+
 ROWS = 1024
 
 
@@ -25,6 +27,7 @@ def squared_distances(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.
         yield slice(start, start + len(a)), np.maximum(block, 0)
 
 
+@in_one_line
 class Neighbours(NamedTuple):
     """The k nearest rows, nearest first. rows: [n, k] their places; distances: [n, k] float64, relatively right."""
 

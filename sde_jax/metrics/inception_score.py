@@ -10,8 +10,10 @@ from sde_jax.errors import InputError, whole
 from sde_jax.metrics.metric import Result
 from sde_jax.metrics.outputs import Outputs, checked
 from sde_jax.metrics.parts import mean_of
+from sde_jax.pytree import in_one_line
 
 
+@in_one_line
 class Predictions(NamedTuple):
     """Sums over the examples of every split: a monoid.
 

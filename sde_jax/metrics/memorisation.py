@@ -11,8 +11,10 @@ from sde_jax.metrics.metric import Result
 from sde_jax.metrics.outputs import require_finite
 from sde_jax.metrics.parts import mean_of
 from sde_jax.metrics.samples import KeptSamples, Samples, compared, left_out
+from sde_jax.pytree import in_one_line
 
 
+@in_one_line
 class Nearest(NamedTuple):
     """What is nearest to every generated example, in the order of their indices; [n] each.
 

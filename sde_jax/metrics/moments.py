@@ -11,8 +11,10 @@ from sde_jax.archives import opened_npz
 from sde_jax.errors import InputError
 from sde_jax.metrics.outputs import require_finite
 from sde_jax.placing import ordinary
+from sde_jax.pytree import in_one_line
 
 
+@in_one_line
 class Moments(NamedTuple):
     """The first two moments of n examples: a monoid.
 
@@ -25,6 +27,7 @@ class Moments(NamedTuple):
     scatter: np.ndarray
 
 
+@in_one_line
 class Gaussian(NamedTuple):
     """A mean [d] and a covariance [d, d], float64, and the number of examples they were computed from, where known."""
 

@@ -7,8 +7,10 @@ import numpy as np
 
 from sde_jax.errors import InputError, whole
 from sde_jax.metrics.outputs import Outputs, checked, require_finite
+from sde_jax.pytree import in_one_line
 
 
+@in_one_line
 class Samples(NamedTuple):
     """Features of the examples that are kept, in the order of their indices: a monoid.
 

@@ -13,6 +13,7 @@ from sde_jax.nn.condition import Condition, Unconditional
 from sde_jax.nn.embeddings import positional
 from sde_jax.nn.forward import Forward, require_example
 from sde_jax.nn.layers import attention, operands, silent
+from sde_jax.nn.network import Network
 from sde_jax.typing import Array, Key
 
 FREQUENCIES = 256
@@ -62,7 +63,7 @@ class DiT:
         return DiTNetwork(self, shape, rngs)
 
 
-class DiTNetwork(nnx.Module):
+class DiTNetwork(Network):
     """The network that `DiT` describes, for images of one shape."""
 
     def __init__(self, config: DiT, shape: tuple[int, ...], rngs: nnx.Rngs):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.nn.architecture import Architecture
 from sde_jax.nn.compute import Compute
 from sde_jax.nn.forward import Forward
@@ -26,6 +26,7 @@ class Buildable(Protocol):
         ...
 
 
+@takes_components
 def drawn(architecture: Buildable, shape: tuple[int, ...], seed: int) -> nnx.Module:
     """Return a fresh module for examples of `shape`, its parameters a function of `seed`."""
     return architecture.build(shape, rngs=nnx.Rngs(seed))
@@ -46,6 +47,7 @@ def stateless(model: nnx.Module) -> tuple[Callable[..., Any], Params]:
     return call, nnx.to_pure_dict(params)
 
 
+@takes_components
 def functional(model: nnx.Module, compute: Compute | None = None) -> tuple[Apply, Params]:
     """Split a network into `(apply, params)`.
 
@@ -102,6 +104,7 @@ def _split(model: nnx.Module, compute: Compute) -> tuple[Callable[..., Array], P
     return evaluate, nnx.to_pure_dict(params)
 
 
+@takes_components
 def initialized(
     architecture: Architecture, shape: tuple[int, ...], seed: int, compute: Compute | None = None
 ) -> tuple[Apply, Params]:
@@ -109,6 +112,7 @@ def initialized(
     return functional(drawn(architecture, shape, seed), compute)
 
 
+@takes_components
 def abstract(
     architecture: Architecture, shape: tuple[int, ...], compute: Compute | None = None
 ) -> tuple[Apply, Params]:
@@ -116,6 +120,7 @@ def abstract(
     return functional(outline(architecture, shape), compute)
 
 
+@takes_components
 def restored(architecture: Architecture, shape: tuple[int, ...], params: Params) -> nnx.Module:
     """Return the network for examples of `shape` with these parameters: `functional` splits it into them again.
 

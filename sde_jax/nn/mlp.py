@@ -12,6 +12,7 @@ from sde_jax.nn.condition import Condition, Unconditional
 from sde_jax.nn.embeddings import positional
 from sde_jax.nn.forward import Forward, require_example
 from sde_jax.nn.layers import operands, silent
+from sde_jax.nn.network import Network
 from sde_jax.typing import Array, Key
 
 
@@ -62,7 +63,7 @@ class _Block(nnx.Module):
         return h + self.outer(self.dropout(y, deterministic=key is None, rngs=key))
 
 
-class ResidualMLP(nnx.Module):
+class ResidualMLP(Network):
     """The blocks between an example of `shape` and numbers of shape `outputs`."""
 
     def __init__(self, config: MLP, shape: tuple[int, ...], outputs: tuple[int, ...], rngs: nnx.Rngs):

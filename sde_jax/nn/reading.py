@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 from jaxtyping import Float
 
+from sde_jax.pytree import in_one_line
 from sde_jax.typing import Array
 
 
+@in_one_line
 class Reading(NamedTuple):
     """The features of one example, and the logits, which are linear in them."""
 

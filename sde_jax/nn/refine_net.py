@@ -10,6 +10,7 @@ from jaxtyping import Float
 from sde_jax.errors import InputError, whole
 from sde_jax.nn.condition import Conditioning
 from sde_jax.nn.forward import Forward, require_example
+from sde_jax.nn.network import Network
 from sde_jax.nn.refine_blocks import Kit, RefineBlock, ResidualBlock, Stage, refine_conv
 from sde_jax.nn.scale import OutputScale
 from sde_jax.typing import Array
@@ -28,7 +29,7 @@ class Level:
     refined: int
 
 
-class RefineNet(nnx.Module):
+class RefineNet(Network):
     """The network of some levels, from fine to coarse, for examples of one shape.
 
     h_0 = conv(2 x - 1), or of x where `centered`; h_i = the blocks of level i; r_i = refine_i(h_i, r_(i+1)) from the

@@ -14,6 +14,7 @@ from sde_jax.nn.condition import Condition
 from sde_jax.nn.embeddings import Embedding
 from sde_jax.nn.forward import Forward, require_example
 from sde_jax.nn.layers import conv3x3, dense
+from sde_jax.nn.network import Network
 from sde_jax.nn.pyramid import InputPyramid, OutputPyramid
 from sde_jax.nn.scale import OutputScale
 from sde_jax.typing import Array, Key
@@ -43,7 +44,7 @@ class Plan:
     condition: Condition
 
 
-class UNet(nnx.Module):
+class UNet(Network):
     """Level i has 1 / 2^i of the resolution; the encoder keeps every h, and the decoder reads them, last first:
 
         encoder   h = conv(x); at each level `blocks` times h = attention(block(h)); then h = read(image, down(h))

@@ -30,6 +30,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sde_jax.errors import InputError
+from sde_jax.pytree import in_one_line
 from sde_jax.typing import Array, Key
 
 Batch = Float[Array, "n ..."]
@@ -91,6 +92,7 @@ class OptimalTransport:
         return x0, eps[order]
 
 
+@in_one_line
 class Reflow(NamedTuple):
     """Pairs made beforehand, in arrays: x0 is where a trained model's flow carries eps (Liu et al. 2023).
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.objective.reduction import Mean, Reduction
 from sde_jax.objective.weighting import Weighting
 from sde_jax.prediction import clean_error, estimates_of
@@ -12,6 +12,7 @@ from sde_jax.sde import GaussianPath, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+@takes_components
 def matching_error(
     sde: GaussianPath,
     denoise: Denoiser,
@@ -37,6 +38,7 @@ def matching_error(
     return weight * reduction.reduce(squares) if jnp.ndim(weight) == 0 else reduction.reduce(weight * squares)
 
 
+@takes_components
 def denoising_score_matching(
     key: Key, sde: GaussianPath, denoise: Denoiser, x0: Float[Array, "..."], t: Time, weighting: Weighting
 ) -> Float[Array, ""]:
@@ -48,6 +50,7 @@ def denoising_score_matching(
     return matching_error(sde, denoise, x0, sde.noise(key, x0.shape, x0.dtype), t, weighting, Mean())
 
 
+@takes_components
 def by_noise_level(
     key: Key,
     sde: GaussianPath,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.nn import ClassLabel
 from sde_jax.objective.coupling import Coupling, Independent, Reflow
 from sde_jax.objective.reduction import Mean, Reduction
@@ -15,6 +15,7 @@ from sde_jax.prediction.label import require_table
 from sde_jax.sde import GaussianPath
 
 
+@takes_components
 @dataclass(frozen=True)
 class Objective:
     """What the network predicts, how its errors at the times of a batch are weighed, and what it is shown.

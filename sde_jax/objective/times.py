@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logit, ndtr, ndtri
 from jaxtyping import Float
 
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.prediction.label import require_table
 from sde_jax.pytree import concrete, holds
 from sde_jax.sde import GaussianPath, last_time, log_snr_range
@@ -41,6 +41,7 @@ class Times(abc.ABC):
         """Raise `InputError` where the path has no such times. One whose numbers are traced passes."""
         require_path(sde)
 
+    @takes_components
     def draw(self, key: Key, n: int, sde: GaussianPath) -> Float[Array, " n"]:
         """X"""
         if not whole(n, 1):

@@ -13,10 +13,11 @@ from sde_jax.errors import InputError
 from sde_jax.ode.finite import finite
 from sde_jax.ode.methods import Method, Tsit5, evaluations
 from sde_jax.ode.tolerance import Tolerance
-from sde_jax.pytree import known
+from sde_jax.pytree import in_one_line, known
 from sde_jax.typing import Array, Time
 
 
+@in_one_line
 class Flow(NamedTuple):
     """The solution of an ODE: `values`, y at each of the times asked for; `evaluations` of its right-hand side."""
 

@@ -51,10 +51,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.guidance.shift import pushed
 from sde_jax.prediction import Estimates, Estimator, check_denoiser, estimates_of, require_score
-from sde_jax.pytree import concrete, known
+from sde_jax.pytree import concrete, in_one_line, known
 from sde_jax.reverse import reverse
 from sde_jax.sampling import DDIM, Ancestral, DPMSolverMultistep, EulerMaruyama, ReverseDiffusion, SASolver, UniPC
 from sde_jax.sampling.loop import FixedGridSolver, check_steps, draws_noise
@@ -74,6 +74,7 @@ def steady_churn(total: float) -> float:
     return max(1.0, (1 + math.sqrt(2)) * math.sqrt(max(0.0, 1 - 1 / total)))
 
 
+@in_one_line
 class Seen(NamedTuple):
     """What is evaluated once for each particle and time.
 
@@ -86,6 +87,7 @@ class Seen(NamedTuple):
     climb: Any
 
 
+@in_one_line
 class Particle(NamedTuple):
     """x - b(t), what was seen there, and the solver's state."""
 
@@ -94,6 +96,8 @@ class Particle(NamedTuple):
     state: Any
 
 
+@takes_components
+@in_one_line
 @dataclass(frozen=True)
 class FeynmanKac:
     """The target prod_i q_i^powers[i] exp(potential), q_i the distribution of models[i], at every time of `sde`.

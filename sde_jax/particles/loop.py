@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Bool, Float, Int
 
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.ode import finite
 from sde_jax.particles.resampling import effective_sample_size, normalized, systematic
+from sde_jax.pytree import in_one_line
 from sde_jax.sampling.grids import checked
 from sde_jax.sampling.loop import check_shape
 from sde_jax.typing import Array, Key, Time
@@ -39,6 +40,7 @@ class System(Protocol):
         ...
 
 
+@in_one_line
 class Particles(NamedTuple):
     """Weighted samples: sum_i exp(log_weights[i]) h(x[i]) estimates the target's mean of h(x).
 
@@ -99,6 +101,7 @@ class _Cloud(NamedTuple):
         return jnp.where(jnp.sum(jnp.square(weights)) > 1 / FEW, jnp.inf, error)
 
 
+@takes_components
 def sample_particles(
     key: Key,
     system: System,

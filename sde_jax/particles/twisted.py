@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.measurement import Measurements, sources
 from sde_jax.prediction import check_denoiser, require_score
-from sde_jax.pytree import known
+from sde_jax.pytree import in_one_line, known
 from sde_jax.sampling.kernel import refresh
 from sde_jax.sde import GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Key, Time
@@ -35,6 +35,7 @@ def log_likelihood(measurements: Measurements) -> LogPotential:
     return potential
 
 
+@in_one_line
 class Seen(NamedTuple):
     """psi = log_potential(clean, c), clean = D(x, t), and the shift (sigma^2 / alpha) grad_x psi of the denoiser."""
 
@@ -43,6 +44,7 @@ class Seen(NamedTuple):
     shift: Array
 
 
+@in_one_line
 class Particle(NamedTuple):
     """x - b(t), and what was seen there."""
 
@@ -50,6 +52,8 @@ class Particle(NamedTuple):
     seen: Seen
 
 
+@takes_components
+@in_one_line
 @dataclass(frozen=True)
 class Twisted:
     """The law of an ancestral sampler's x_0 times exp(log_potential(x_0, 0)) (Wu et al. 2023, algorithm 1).

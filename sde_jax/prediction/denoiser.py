@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.prediction.parameterization import Parameterization
 from sde_jax.prediction.tweedie import Estimates, Estimator, noise_beside, require_no_score
 from sde_jax.pytree import concrete
@@ -17,6 +17,7 @@ from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Time
 
 
+@takes_components
 def denoiser(
     network: Callable[[Array, Time], Array], sde: GaussianPath, parameterization: Parameterization
 ) -> Estimator:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, Float
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.prediction.histogram import HistogramDenoiser as HistogramDenoiser
 from sde_jax.prediction.tweedie import Estimates
 from sde_jax.sde import GaussianPath
@@ -64,6 +64,7 @@ class _Marginal:
         return -0.5 * jnp.sum(z**2 / variances + jnp.log(2 * jnp.pi * variances))
 
 
+@takes_components
 class GaussianDenoiser:
     """E[x_0 | x_t = x] for data from N(mean, covariance) of n numbers, x of any shape of n numbers.
 
@@ -87,6 +88,7 @@ class GaussianDenoiser:
         return self._marginal.log_prob(x, t)
 
 
+@takes_components
 class MixtureDenoiser:
     """E[x_0 | x_t = x] for data from sum_k weights_k N(means_k, covariances_k), x of any shape of n numbers.
 

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 
 from sde_jax.errors import InputError
 from sde_jax.prediction.label import Label, LogNoise, ScaledTime
-from sde_jax.pytree import holds
+from sde_jax.pytree import holds, in_one_line
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Time
 
 
+@in_one_line
 class Coefficients(NamedTuple):
     """The four scalars of a parameterisation at one time (Karras et al. 2022, eq. 7).
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.prediction.coupled import require_score
 from sde_jax.prediction.tweedie import moved
 from sde_jax.sde import GaussianPath
@@ -11,6 +11,7 @@ from sde_jax.sde.path import require_path
 from sde_jax.typing import Array, Denoiser, Time
 
 
+@takes_components
 def at_equal_log_snr(denoise: Denoiser, trained: GaussianPath, sampled: GaussianPath) -> Denoiser:
     """Return the denoiser on `sampled` that `denoise` on `trained` is: (x, t) -> denoise(r (x - b(t)) + b'(u), u).
 

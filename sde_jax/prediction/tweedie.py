@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.prediction.coupled import require_score
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Score, Time
@@ -104,6 +104,7 @@ def require_no_score(denoise: Denoiser) -> None:
         raise InputError("the denoiser is a score: expected (x, t) -> E[x_0 | x_t = x]; `denoiser_of` makes one of it")
 
 
+@takes_components
 def score_of(denoise: Denoiser, sde: GaussianPath) -> Score:
     """Return the score grad log p_t(x) = (alpha E[x_0 | x] - (x - b)) / sigma^2 = -E[eps | x] / sigma of a denoiser.
 
@@ -114,6 +115,7 @@ def score_of(denoise: Denoiser, sde: GaussianPath) -> Score:
     return TweedieScore(estimates_of(denoise, sde), sde)
 
 
+@takes_components
 def denoiser_of(score: Score, sde: GaussianPath) -> Denoiser:
     """Return the denoiser E[x_0 | x] = (x - b + sigma^2 grad log p_t(x)) / alpha of a score."""
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import lineax
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.ode import Method, ShARK, Tolerance, Tsit5, evaluations, integrate
 from sde_jax.ode.flow import check_explicit
 from sde_jax.pytree import known
@@ -19,6 +19,7 @@ from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key
 
 
+@takes_components
 @dataclass(frozen=True)
 class ProbabilityFlow:
     """The probability-flow ODE dx/dt = f x - g^2/2 score, deterministic given the prior's draw.
@@ -51,6 +52,7 @@ class ProbabilityFlow:
         return Solution(flow.values[-1], flow.evaluations, flow.values if frames else flow.values[:0])
 
 
+@takes_components
 @dataclass(frozen=True)
 class ReverseSDE:
     """The reverse SDE of `churn` > 0 with adaptive steps, by default of strong order 1.5 for its additive noise.

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.measurement import Independent, Measurement
 from sde_jax.prediction import estimates_of
 from sde_jax.pytree import concrete, holds
@@ -15,6 +15,7 @@ from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+@takes_components
 @dataclass(frozen=True)
 class DDRM(FixedGridSolver):
     """One step of x / alpha = x0 + tau eps, tau = sigma / alpha, in the bases of A = U S V^T (Kawar et al. 2022).

@@ -6,7 +6,7 @@ from typing import Protocol
 import jax.numpy as jnp
 from jaxtyping import Int
 
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.sde import DDPM, GaussianPath, Tabulated
 from sde_jax.typing import Array, Time
 
@@ -48,6 +48,7 @@ class EulerSteps:
         return 1 + f / self.steps, jnp.sqrt(g2 / self.steps)
 
 
+@takes_components
 @dataclass(frozen=True)
 class Tables:
     """a and q as they stand in the tables of DDPM or SMLD, in the row i = floor(t (steps - 1)) in force at t.

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.ode import finite
 from sde_jax.prediction import check_denoiser, moved, require_score, score_of
 from sde_jax.pytree import concrete, known
@@ -108,6 +108,7 @@ def inverted(
     return Coded(y + sde.offset(up[-1]), evaluations)
 
 
+@takes_components
 def sdedit(key: Key, solver: Solver, sde: GaussianPath, denoise: Denoiser, data: Array, grid: ArrayLike) -> Coded:
     """Return ONE example noised to grid[0] and carried down the grid: SDEdit (Meng et al. 2022, algorithm 1).
 
@@ -121,6 +122,7 @@ def sdedit(key: Key, solver: Solver, sde: GaussianPath, denoise: Denoiser, data:
     return Coded(sde.to_data(solution.x), solution.evaluations)
 
 
+@takes_components
 def edit(
     key: Key,
     sde: GaussianPath,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.prediction import score_of
 from sde_jax.pytree import holds
 from sde_jax.sampling.discretization import Discretization, ExactTransition
@@ -60,6 +60,7 @@ class LangevinDynamics(abc.ABC):
         return jax.lax.scan(move, start, jax.random.split(key, self.steps))[0]
 
 
+@takes_components
 @dataclass(frozen=True)
 class Langevin(LangevinDynamics):
     """Langevin dynamics with e = 2 (a snr sigma)^2, which does not depend on x.

@@ -8,16 +8,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, Float, Int
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.ode import Method, Tolerance, check_start, integrate
 from sde_jax.prediction import check_denoiser
-from sde_jax.pytree import known
+from sde_jax.pytree import in_one_line, known
 from sde_jax.reverse import reverse
 from sde_jax.sampling.ends import check_velocity
 from sde_jax.sde import GaussianPath, require_falling, state_of
 from sde_jax.typing import Array, Denoiser, Time
 
 
+@in_one_line
 class Coded(NamedTuple):
     """One example carried to the other end of the flow: `x` there, and how often the denoiser was called."""
 
@@ -25,6 +26,7 @@ class Coded(NamedTuple):
     evaluations: Int[Array, ""]
 
 
+@takes_components
 def encode(
     sde: GaussianPath,
     denoise: Denoiser,
@@ -45,6 +47,7 @@ def encode(
     return _carry(encode, sde, denoise, sde.from_data(data), start, end, tolerance, solver)
 
 
+@takes_components
 def decode(
     sde: GaussianPath,
     denoise: Denoiser,

@@ -13,11 +13,13 @@ from jaxtyping import ArrayLike, Float, Int
 from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
 from sde_jax.prediction import check_denoiser, moved, require_score
+from sde_jax.pytree import in_one_line
 from sde_jax.sampling.grids import LogSNR, Spacing, checked, frames_of
 from sde_jax.sde import Centred, GaussianPath, require_falling, state_of
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+@in_one_line
 class Solution(NamedTuple):
     """One example carried down a grid.
 
@@ -43,6 +45,7 @@ MOVED = 2
 which extrapolation amplifies: by 3.7 through three values in all, by 6.7 through four (Adams-Bashforth)."""
 
 
+@in_one_line
 class Step(NamedTuple):
     """One step: x, its mean given where the step started (x without the noise drawn in this step), denoiser calls."""
 
@@ -155,6 +158,7 @@ def check_steps(owner: object, solver: object) -> None:
         raise InputError(f"{type(owner).__name__} of {solver!r}: expected a solver with a fixed grid, such as DDIM()")
 
 
+@in_one_line
 class Samples(NamedTuple):
     """Samples of a model.
 

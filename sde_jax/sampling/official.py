@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.prediction import score_of
 from sde_jax.sampling.discretization import Tables
 from sde_jax.sampling.ends import check_lengths, check_table
@@ -32,6 +32,7 @@ from sde_jax.sde import DDPM, SMLD, GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+@takes_components
 @dataclass(frozen=True)
 class DDPMAncestral(FixedGridSolver):
     """x_s = (x + beta_i score(x, t)) / sqrt(1 - beta_i) + sqrt(beta_i) z, i the row of the tables in force at t.
@@ -56,6 +57,7 @@ class DDPMAncestral(FixedGridSolver):
         return Step(mean + q * sde.noise(key, x.shape, x.dtype), mean), state
 
 
+@takes_components
 @dataclass(frozen=True)
 class SMLDAncestral(FixedGridSolver):
     """x_s = x + q^2 score(x, t) + q sigma_{i-1} / sigma_i z, q^2 = sigma_i^2 - sigma_{i-1}^2, i the row in force at t.
@@ -81,6 +83,7 @@ class SMLDAncestral(FixedGridSolver):
         return Step(mean + q * kept * sde.noise(key, x.shape, x.dtype), mean), state
 
 
+@takes_components
 @dataclass(frozen=True)
 class BatchLangevin(LangevinDynamics):
     """Langevin dynamics with e = 2 (a snr |z| / |score|)^2, both norms averaged over the samples drawn together.

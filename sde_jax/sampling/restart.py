@@ -8,7 +8,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
-from sde_jax.errors import InputError, whole
+from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.pytree import holds
 from sde_jax.sampling.edm import EDMHeun
 from sde_jax.sampling.ends import check_signal
@@ -17,6 +17,7 @@ from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+@takes_components
 @dataclass(frozen=True)
 class Restart(FixedGridSolver):
     """A solver that, on reaching t <= low, goes `rounds` times back to t = high and down again in `steps` steps.

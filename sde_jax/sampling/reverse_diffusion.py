@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, takes_components
 from sde_jax.prediction import score_of
 from sde_jax.pytree import concrete, known
 from sde_jax.reverse import check_churn
@@ -16,6 +16,7 @@ from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 
 
+@takes_components
 @dataclass(frozen=True)
 class ReverseDiffusion(FixedGridSolver):
     """x_s = (2 - a) x + (1 + churn^2)/2 q^2 score(x, t) + churn q z, where x_t | x_s ~ N(a x_s, q^2 I).

@@ -12,11 +12,13 @@ from jax.extend import random as extension
 from jaxtyping import ArrayLike, Float
 
 from sde_jax.prediction.exact import GaussianDenoiser
+from sde_jax.pytree import in_one_line
 from sde_jax.sampling import FixedGridSolver, Step
 from sde_jax.sde import Centred, GaussianPath
 from sde_jax.typing import Array, Time
 
 
+@in_one_line
 class Moments(NamedTuple):
     """The mean [n] and the covariance [n, n] of a random x of n numbers."""
 

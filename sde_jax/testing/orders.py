@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from sde_jax.errors import takes_components
 from sde_jax.ode import Tolerance
 from sde_jax.prediction.exact import MixtureDenoiser
 from sde_jax.sampling import FixedGridSolver, ProbabilityFlow
@@ -114,6 +115,7 @@ def _order(steps: Sequence[int], errors: Sequence[float]) -> Order:
     return Order(float(slope), tuple(steps), tuple(errors))
 
 
+@takes_components
 def check_solver(
     solver: FixedGridSolver,
     order: float | None = None,

@@ -10,6 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import ArrayLike
 
+from sde_jax.errors import takes_components
 from sde_jax.likelihood import elbo
 from sde_jax.prediction.exact import GaussianDenoiser
 from sde_jax.sde import GaussianPath, last_time
@@ -25,6 +26,7 @@ DATA, START = (0.5, 0.3), 1e-3
 """The mean and the variance of every number of the data of which likelihoods are bounded, and the time they are at."""
 
 
+@takes_components
 def check_sde(sde: GaussianPath, kinks: Sequence[float] | np.ndarray = ()) -> None:
     """Hold a path to the laws of the process x_t | x_0 ~ N(alpha x_0 + b, sigma^2 I), dx = (f (x - b) + b') dt + g dw.
 

@@ -15,6 +15,7 @@ from sde_jax.likelihood import Encoding
 from sde_jax.nn import Apply, Channels, Condition, Unconditional
 from sde_jax.objective import Objective, matching_error
 from sde_jax.prediction import denoiser
+from sde_jax.pytree import in_one_line
 from sde_jax.sde import GaussianPath
 from sde_jax.training.augmentation import Augmentation, NoAugmentation, Symmetry
 from sde_jax.training.degradation import Degradation, NoDegradation
@@ -24,6 +25,7 @@ LEVELS = 8
 """Buckets of noise levels by which losses are told apart."""
 
 
+@in_one_line
 class Levels(NamedTuple):
     """Matching errors by noise level: their sums and how many there are, each [LEVELS] float32, the noisiest first."""
 
@@ -43,6 +45,7 @@ class Loss(Protocol):
         ...
 
 
+@in_one_line
 class Examples(NamedTuple):
     """Drawn examples: x0 and eps [n, ...], times [n], keys of dropout [n], conditions [n, ...], None for none, and what
     their paths are given, [n, ...] by name."""

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Int
 
+from sde_jax.pytree import in_one_line
 from sde_jax.training.averages import Average
 from sde_jax.training.health import Health
 from sde_jax.typing import Array, Params
 
 
+@in_one_line
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:

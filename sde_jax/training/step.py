@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from sde_jax.pytree import in_one_line
 from sde_jax.training.anomaly import OnAnomaly, Stop
 from sde_jax.training.averages import Average
 from sde_jax.training.loss import Levels, Loss
@@ -16,6 +17,7 @@ from sde_jax.training.state import TrainState
 from sde_jax.typing import Array, Batch, Params
 
 
+@in_one_line
 class Metrics(NamedTuple):
     """What a step reports, on every device.
 

@@ -282,3 +282,47 @@ def test_the_findings_are_lines(sde_jax, tmp_path):
     assert lines["examples"] == "12 train, 0 held_out"
     assert lines["wrong"] == "2"
     assert "'12.png' cannot be read" in outcome.out
+
+
+def test_the_files_have_the_names_they_are_given_or_the_datas(sde_jax, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "here").mkdir()
+    np.save(tmp_path / "theirs" / "points.npy", RNG.normal(size=(20, 2)).astype(np.float32))
+    (tmp_path / "theirs").chmod(0o555)
+    kept = {"points_inspected.png": b"mine", "points_inspected_2.json": b"mine too"}
+    for name, content in kept.items():
+        (tmp_path / name).write_bytes(content)
+
+    def picture(*arguments: str) -> str:
+        outcome = sde_jax("data", "inspect", "theirs/points.npy", "--json", *arguments)
+        assert outcome.code == 0, outcome.err
+        found = json.loads(outcome.out)
+        written = json.loads((tmp_path / found["picture"]).with_suffix(".json").read_text())
+        assert written == found
+        return found["picture"]
+
+    assert picture() == "points_inspected_3.png"
+    assert picture("--output=new/found.png") == "new/found.png"
+    assert picture("--output=new/found") == "new/found_2.png"
+    assert picture("--output=here") == "here/points_inspected.png"
+    assert {name: (tmp_path / name).read_bytes() for name in kept} == kept
+    assert [path.name for path in (tmp_path / "theirs").iterdir()] == ["points.npy"]
+
+
+def test_where_nothing_can_be_written_is_told_before_anything_is_read(sde_jax, tmp_path):
+    (tmp_path / "file").write_text("x")
+    np.save(tmp_path / "broken.npy", np.array([["a"]]))
+    (line,) = sde_jax("data", "inspect", tmp_path / "broken.npy", "--output", tmp_path / "file" / "x").problems
+    assert "is no folder that can be written; choose another --output" in line
+
+
+def test_data_without_a_file_are_named_by_their_class(sde_jax, tmp_path, monkeypatch):
+    config = tmp_path / "moons.py"
+    config.write_text(
+        "from sde_jax.data import Moons\nfrom sde_jax.experiment import Experiment\n"
+        "def get_config():\n    return Experiment(data=Moons())\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    sde_jax("data", "inspect", "--config", config)
+    assert (tmp_path / "Moons_inspected.png").exists()

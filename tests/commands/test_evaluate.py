@@ -147,7 +147,14 @@ def test_checkpoints_one_after_the_other_have_rows_of_their_own(run, sde_jax):
     ("flags", "told"),
     [
         (["--metrics=frechett"], "--metrics=frechett: no such metric; did you mean frechet"),
+        (
+            ["--metrics=FID"],
+            "--metrics=FID: no such metric; here it is Frechet, which is the FID of --features Inception",
+        ),
+        (["--metrics=energy,KID"], "here it is Kernel"),
         (["--sampler=pcc"], "evaluation.samplers: no sampler 'pcc'; did you mean pc"),
+        (["--sampler=pc,foo"], "evaluation.samplers: no sampler 'foo'; expected one of Ancestral, DDIM"),
+        (["--solver=Foo"], "--solver=Foo: no such solver; expected one of DEIS"),
         (["--parts=sample"], "--parts=sample: no such part; did you mean samples?"),
         (["--checkpoints=11"], "no checkpoint of step 11 in"),
         (["--num_samples=1"], "num_samples = 1: expected 2 or more"),

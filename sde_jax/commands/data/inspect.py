@@ -1,7 +1,9 @@
 """`sde-jax data inspect`: what data are, which noise suits them, and whether anything is wrong."""
 
+import itertools
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,21 +16,23 @@ from sde_jax.commands.data.image_defects import passed_over
 from sde_jax.commands.data.picture import picture
 from sde_jax.commands.data.survey import Survey
 from sde_jax.commands.data.text import shown
+from sde_jax.commands.sample import base
 from sde_jax.data import Dataset, Images, Splits, class_shown
 from sde_jax.data.diameter import diameter
 from sde_jax.errors import InputError
 
 MOST_PRODUCTS = 1e12
 """After so many products, some ten seconds, the search for the largest distance ends, where it need not be exact."""
-DEFAULT_OUTPUT = Path("data_inspected")
+ENDINGS = (".png", ".json")
 
 
 def run(dataset: Dataset, exact: bool, output: Path | None, as_json: bool) -> int:
     """Read all of a data set, print what it is, and write a picture and JSON; return 1 where something is wrong, or 0.
 
-    exact: search for the largest distance to the end. Raises `InputError` where nothing can be read, or the files
-    cannot be written.
+    exact: search for the largest distance to the end. The files are those of `place`: none is ever written over. Raises
+    `InputError` where nothing can be read, or the files cannot be written.
     """
+    name = place(dataset, output)
     problems: list[str] = []
     try:
         splits = dataset.open()
@@ -38,7 +42,6 @@ def run(dataset: Dataset, exact: bool, output: Path | None, as_json: bool) -> in
     if not len(found.kept):
         raise InputError("\n".join([*problems, *found.damaged[:5], *found.wild[:5]]) or "the data are empty")
     problems += [*found.damaged, *found.wild, *contradictions(splits, found)]
-    name = output or DEFAULT_OUTPUT
     facts = {
         "data": encode(dataset),
         **_what(splits, found),
@@ -57,6 +60,22 @@ def run(dataset: Dataset, exact: bool, output: Path | None, as_json: bool) -> in
     return 1 if problems else 0
 
 
+def place(dataset: Dataset, output: Path | None) -> Path:
+    """Return the files to write, without ending: NAME, or the first of NAME_2, NAME_3, ... that is free.
+
+    NAME is `output`, or in the current directory the data's own name with `_inspected`. Raises `InputError` where they
+    cannot be written.
+    """
+    own = next((text for name in ("path", "name") if (text := getattr(dataset, name, ""))), "")
+    name = base(Path(), f"{Path(own).name.split('.')[0] or type(dataset).__name__}_inspected", output)
+    names = (name.with_name(f"{name.name}_{n}") if n > 1 else name for n in itertools.count(1))
+    free = next(name for name in names if not any(os.path.lexists(f"{name}{ending}") for ending in ENDINGS))
+    parent = next(folder for folder in free.absolute().parents if os.path.lexists(folder))
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise InputError(f"{free}.png: {parent} is no folder that can be written; choose another --output")
+    return free
+
+
 def _passed_over(dataset: Dataset) -> list[str]:
     return passed_over(dataset) if isinstance(dataset, Images) else []
 
@@ -70,8 +89,10 @@ def _skipping(dataset: Dataset, unreadable: int) -> list[str]:
 def _write(name: Path, facts: dict[str, Any], splits: Splits, found: Survey) -> None:
     try:
         name.parent.mkdir(parents=True, exist_ok=True)
-        picture(splits, found.kept, found.kept_labels).save(f"{name}.png")
-        Path(f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
+        with open(f"{name}.png", "xb") as file:
+            picture(splits, found.kept, found.kept_labels).save(file, "png")
+        with open(f"{name}.json", "x") as file:
+            file.write(json.dumps(facts, indent=2) + "\n")
     except OSError as error:
         raise InputError(f"{name}.png: cannot be written ({error.strerror}); choose another --output") from error
 

@@ -6,15 +6,28 @@ from pathlib import Path
 from typing import Any
 
 from sde_jax.codec import components, nearest
+from sde_jax.commands import samplers
 from sde_jax.commands.evaluate.arrivals import Asked
 from sde_jax.commands.evaluate.results import PARTS
-from sde_jax.commands.settings import lawless, unusable
+from sde_jax.commands.settings import lawless
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler
 from sde_jax.metrics import Frechet, Metric
 from sde_jax.model import Record
 from sde_jax.sampling import FixedGridSolver
 
+ELSEWHERE = {
+    "fid": "Frechet, which is the FID of --features Inception",
+    "kid": "Kernel, which is the KID of --features Inception",
+    "mmd": "Kernel",
+    "is": "InceptionScore",
+    "precision": "PrecisionRecall",
+    "recall": "PrecisionRecall",
+    "density": "DensityCoverage",
+    "coverage": "DensityCoverage",
+    "swd": "SlicedWasserstein",
+}
+"""What metrics that are known by other names are here."""
 CHANGED = ("evaluation", "likelihood", "samplers", "data")
 """The settings of a trained run that an evaluation may change: what does not say what was trained."""
 
@@ -58,7 +71,7 @@ class Request:
     def record(self, record: Record) -> Record:
         """Return the record of a run with the settings changed; raises `InputError` with every problem found."""
         allowed = {path: value for path, value in self.overrides.items() if path.split(".")[0] in CHANGED}
-        experiment, problems = record.experiment.override(allowed)
+        experiment, problems = self._sampled(record.experiment, allowed)
         choice, (*most, last) = self._metrics(experiment), CHANGED
         problems += [
             f"--config.{path}: `evaluate` changes {', '.join(most)} and {last}; all else is as it was trained"
@@ -67,7 +80,7 @@ class Request:
         problems += [
             f"--parts={part}: no such part; {nearest(part, PARTS)}" for part in self.parts if part not in PARTS
         ]
-        problems += [f"--metrics={n}: no such metric; {nearest(n, choice)}" for n in self.metrics if n not in choice]
+        problems += [_no_metric(name, choice) for name in self.metrics if name not in choice]
         if self.num_examples is not None and self.num_examples < 1:
             problems.append(f"--num_examples={self.num_examples}: expected 1 or more")
         if not problems and "samples" in self.parts:
@@ -86,12 +99,22 @@ class Request:
         evaluation = replace(experiment.evaluation, metrics=metrics)
         return replace(record, experiment=replace(experiment, evaluation=evaluation))
 
+    def _sampled(self, experiment: Experiment, changes: Mapping[str, Any]) -> tuple[Experiment, list[str]]:
+        """Return the experiment changed, with the library's samplers that are asked for, and every problem found."""
+        asked = changes.get("evaluation.samplers", experiment.evaluation.samplers)
+        names = [name.strip() for name in asked.strip("()[] ").split(",")] if isinstance(asked, str) else asked
+        made = {path.split(".")[1] for path in changes if path.startswith("samplers.")}
+        there = samplers.names(experiment)
+        odd = [name for name in names if name not in (*there, *made)]
+        told = [f"evaluation.samplers: no sampler {name!r}; {nearest(name, there)}" for name in odd]
+        return (experiment, told) if told else samplers.with_solvers(experiment, names, changes)
+
     def jobs(self, experiment: Experiment) -> list[Job]:
         """Return every kind of samples, sampler by sampler."""
         names = experiment.evaluation.samplers or tuple(experiment.samplers)[:1]
         kinds = {name: experiment.samplers[name] for name in names}
         return [
-            Job(name, replace(kind, steps=steps))
+            Job(name, samplers.of_steps(name, kind, steps) if self.steps else kind)
             for name, kind in kinds.items()
             for steps in self.steps or (kind.steps,)
         ]
@@ -104,9 +127,15 @@ class Request:
     def _unfit(self, experiment: Experiment) -> Iterator[str]:
         if not experiment.samplers:
             yield "config.samplers: none; expected one to draw samples with"
-        yield from lawless(experiment, *{job.name for job in self.jobs(experiment)})
-        for job in self.jobs(experiment):
-            if self.steps and job.steps is None:
-                yield f"--steps: {job.name} makes steps of its own; choose --sampler with a fixed grid, or no --steps"
-            else:
-                yield from unusable(replace(experiment, samplers={job.name: job.sampler}))
+        try:
+            for job in self.jobs(experiment):
+                there = {job.name: job.sampler}
+                yield from lawless(replace(experiment, samplers=there), job.name)
+                yield from samplers.unfit(experiment.sde, there)
+        except InputError as error:
+            yield str(error)
+
+
+def _no_metric(name: str, choice: Mapping[str, Metric]) -> str:
+    here = next((known for known in choice if known.lower() == name.lower()), ELSEWHERE.get(name.lower()))
+    return f"--metrics={name}: no such metric; {f'here it is {here}' if here else nearest(name, choice)}"

@@ -18,6 +18,7 @@ from sde_jax.commands.evaluate.results import Results
 from sde_jax.commands.evaluate.samples import Samples
 from sde_jax.commands.evaluate.subject import Part, Subject
 from sde_jax.commands.held_out import told
+from sde_jax.commands.sample import base
 from sde_jax.commands.workdir import Workdir, load, require_average
 from sde_jax.features import Features, Raw
 from sde_jax.model import Model
@@ -31,8 +32,9 @@ MOST_RAW = 1024
 def run(directory: Path, request: Request, output: Path | None = None) -> Results:
     """Evaluate a run's checkpoints; write what was found to what is there already; return what was found now.
 
-    The files are `evaluation` in the run's directory, or `output`, with the endings .json and .csv, written anew after
-    each part of each checkpoint, and at the end `_quality_<metric>.svg`, quality against evaluations. Raises
+    The files are `evaluation` in the run's directory, or `output` as of `sample`, with the endings .json and .csv,
+    written anew after each part of each checkpoint, and at the end `_quality_<metric>.svg`, quality against
+    evaluations. Raises
     `InputError` where what is asked for cannot be had, `RunError` where a solver does not reach its tolerance or a
     checkpoint does not come.
     """
@@ -40,7 +42,7 @@ def run(directory: Path, request: Request, output: Path | None = None) -> Result
     record = request.record(workdir.read_record())
     processes.require_same(processes.fingerprint(record.to_json(), 0))
     basis, shelf = Basis(record, request), Shelf(workdir.checkpoints)
-    name = str((output or directory / "evaluation").with_suffix("").absolute())
+    name = str(base(directory, "evaluation", output).absolute())
     there, found = results.read(workdir, name) or Results(), Results()
     given = [] if request.write_reference is None else [str(request.write_reference.absolute())]
     workdir.require_places(f"{name}.json", f"{name}.csv", *given)

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 from sde_jax.codec import decode, nearest
 from sde_jax.commands.capacity import GRID, require_samples
 from sde_jax.commands.restoration.tasks import TASKS, Choices, Task
+from sde_jax.commands.samplers import chosen
 from sde_jax.errors import InputError
 from sde_jax.experiment import Sampler
 from sde_jax.guidance import PosteriorMethod
 from sde_jax.measurement import Independent
 from sde_jax.model import Record
-from sde_jax.sampling import DPMSolverMultistep, FixedGridSolver, LogSNR
+from sde_jax.sampling import DPMSolverMultistep, LogSNR
 from sde_jax.sde import require_falling
 
 STEPS = 50
@@ -38,8 +39,9 @@ class Request:
     """What is asked for.
 
     task: a name of `TASKS`, with `choices`; method: the name of a class of `guidance`, its fields as overrides
-    `method.field`; noise: the standard deviation of y's, in units of x_0; sampler: a name of the run's, None:
-    `default_sampler`; steps: of its grid; num_samples: members of each posterior; batch_size: samples at once.
+    `method.field`; noise: the standard deviation of y's, in units of x_0; sampler: a name of the
+    run's or of the library's, None: `default_sampler`; steps: of its grid; num_samples: members of each posterior;
+    batch_size: samples at once.
     """
 
     task: str
@@ -85,10 +87,7 @@ class Request:
             yield f"--config.{path}: expected --config.method.name=value; all else is as it was trained"
         try:
             require_falling(record.experiment.sde)
-            if self.sampler is None or self.sampler in record.experiment.samplers:
-                self._sampler(record).grid(record.experiment.sde)
-            else:
-                yield f"--sampler={self.sampler}: this run has {', '.join(record.experiment.samplers)}"
+            self._sampler(record).grid(record.experiment.sde)
         except InputError as error:
             yield str(error)
 
@@ -96,9 +95,7 @@ class Request:
         return [path for path in self.overrides if not path.startswith("method.")]
 
     def _sampler(self, record: Record) -> Sampler:
-        named = default_sampler() if self.sampler is None else record.experiment.samplers[self.sampler]
-        if self.steps is None:
-            return named
-        if not isinstance(named.solver, FixedGridSolver):
-            raise InputError(f"--steps: {self.sampler} makes steps of its own; leave it out")
-        return replace(named, steps=self.steps)
+        if self.sampler is not None:
+            name, experiment = chosen(record.experiment, self.sampler, self.steps)
+            return experiment.samplers[name]
+        return default_sampler() if self.steps is None else replace(default_sampler(), steps=self.steps)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from sde_jax.errors import InputError, whole
 from sde_jax.nn.layers import conv3x3, dense
+from sde_jax.nn.network import Network
 from sde_jax.nn.norms import GroupNorm
 from sde_jax.nn.reading import Reading
 from sde_jax.typing import Array
@@ -37,7 +38,7 @@ class Convolutional:
         return _Convolutional(self, shape, rngs)
 
 
-class _Convolutional(nnx.Module):
+class _Convolutional(Network):
     def __init__(self, config: Convolutional, shape: tuple[int, ...], rngs: nnx.Rngs):
         inputs = (shape[-1], *config.channels[:-1])
         pairs = zip(inputs, config.channels, strict=True)

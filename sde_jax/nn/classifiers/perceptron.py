@@ -9,6 +9,7 @@ from flax import nnx
 
 from sde_jax.errors import InputError, whole
 from sde_jax.nn.layers import dense
+from sde_jax.nn.network import Network
 from sde_jax.nn.reading import Reading
 from sde_jax.typing import Array
 
@@ -34,7 +35,7 @@ class Perceptron:
         return _Perceptron(self, shape, rngs)
 
 
-class _Perceptron(nnx.Module):
+class _Perceptron(Network):
     def __init__(self, config: Perceptron, shape: tuple[int, ...], rngs: nnx.Rngs):
         sizes = [math.prod(shape), *[config.width] * config.depth, config.features]
         self.layers = nnx.List([dense(*pair, rngs=rngs) for pair in pairwise(sizes)])

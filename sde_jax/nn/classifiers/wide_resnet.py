@@ -16,6 +16,7 @@ from sde_jax.nn.condition import Conditioning
 from sde_jax.nn.embeddings import Fourier
 from sde_jax.nn.forward import Forward, require_example
 from sde_jax.nn.layers import operands
+from sde_jax.nn.network import Network
 from sde_jax.nn.norms import GroupNorm
 from sde_jax.nn.resample import downsample_mean
 from sde_jax.typing import Array, Key
@@ -133,7 +134,7 @@ class _Block(nnx.Module):
         return h + jnp.pad(x, ((0, 0), (0, 0), (0, self.more)))
 
 
-class _WideResNet(nnx.Module):
+class _WideResNet(Network):
     def __init__(self, config: WideResNet, shape: tuple[int, ...], rngs: nnx.Rngs):
         self.shape, self.moments = shape, config.moments
         self.fourier = Fourier(16.0).embedder(128, rngs=rngs)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from sde_jax.errors import InputError
 from sde_jax.nn.inception.layers import Chain, Conv, Fork
 from sde_jax.nn.inception.table import CLASSES, NETWORK
+from sde_jax.nn.network import Network
 from sde_jax.nn.reading import Reading
 from sde_jax.typing import Array
 
@@ -43,7 +44,7 @@ class InceptionV3:
         return _InceptionV3(self.logit_bias, rngs)
 
 
-class _InceptionV3(nnx.Module):
+class _InceptionV3(Network):
     def __init__(self, logit_bias: bool, rngs: nnx.Rngs):
         found, outputs = convolutions(NETWORK, 3)
         self.convs = nnx.Dict({name: _layer(conv, inputs, rngs) for name, (conv, inputs) in found.items()})

@@ -9,11 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from sde_jax.errors import InputError
+from sde_jax.pytree import in_one_line
 from sde_jax.training.augmentation.augmentation import require_image
 from sde_jax.training.augmentation.warp import Places, moved, places, read, stretched, turned
 from sde_jax.typing import Array, Key
 
 
+@in_one_line
 class Drawn(NamedTuple):
     """The numbers of one map, all zero for none: left_right, up_down 0 or 1; turns 0 ... 3; shift [2], whole pixels
     down and right; scaling; rotation, an angle; anisotropy and its direction, an angle; translation [2]."""

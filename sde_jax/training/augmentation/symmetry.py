@@ -8,10 +8,12 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from sde_jax.errors import InputError, whole
+from sde_jax.pytree import in_one_line
 from sde_jax.training.augmentation.augmentation import require_image
 from sde_jax.typing import Array, Key
 
 
+@in_one_line
 class Element(NamedTuple):
     """One map: mirrored left to right and up to down (0 or 1), then quarter turns counterclockwise (0 ... 3), then
     shifted by [2] pixels down and right, what leaves at one edge entering at the other."""

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from sde_jax.errors import InputError
+from sde_jax.pytree import in_one_line
 from sde_jax.training.averages.average import Average
 from sde_jax.training.averages.power import PowerAverages, exponent
 from sde_jax.training.averages.several import Several
@@ -24,6 +25,7 @@ class Profile(NamedTuple):
     deviation: float
 
 
+@in_one_line
 class Fit(NamedTuple):
     """The linear combination of profiles that is nearest to another, f.
 
