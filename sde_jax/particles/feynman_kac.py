@@ -57,7 +57,7 @@ from sde_jax.prediction import Estimates, Estimator, check_denoiser, estimates_o
 from sde_jax.pytree import concrete, in_one_line, known
 from sde_jax.reverse import reverse
 from sde_jax.sampling import DDIM, Ancestral, DPMSolverMultistep, EulerMaruyama, ReverseDiffusion, SASolver, UniPC
-from sde_jax.sampling.loop import FixedGridSolver, check_steps, draws_noise
+from sde_jax.sampling.solver import FixedGridSolver, check_steps, draws_noise
 from sde_jax.sde import Centred, GaussianPath, require_falling
 from sde_jax.typing import Array, Denoiser, Key, Time
 

@@ -33,13 +33,7 @@ from sde_jax.sampling.latent import Coded as Coded
 from sde_jax.sampling.latent import decode as decode
 from sde_jax.sampling.latent import encode as encode
 from sde_jax.sampling.latent import interpolate as interpolate
-from sde_jax.sampling.loop import FixedGridSolver as FixedGridSolver
 from sde_jax.sampling.loop import Samples as Samples
-from sde_jax.sampling.loop import Solution as Solution
-from sde_jax.sampling.loop import Solver as Solver
-from sde_jax.sampling.loop import Step as Step
-from sde_jax.sampling.loop import churn_of as churn_of
-from sde_jax.sampling.loop import draws_noise as draws_noise
 from sde_jax.sampling.loop import sample as sample
 from sde_jax.sampling.loop import sample_given as sample_given
 from sde_jax.sampling.loop import transport as transport
@@ -54,3 +48,9 @@ from sde_jax.sampling.predictor_corrector import PredictorCorrector as Predictor
 from sde_jax.sampling.restart import Restart as Restart
 from sde_jax.sampling.reverse_diffusion import ReverseDiffusion as ReverseDiffusion
 from sde_jax.sampling.singlestep import DPMSolverSinglestep as DPMSolverSinglestep
+from sde_jax.sampling.solver import FixedGridSolver as FixedGridSolver
+from sde_jax.sampling.solver import Solution as Solution
+from sde_jax.sampling.solver import Solver as Solver
+from sde_jax.sampling.solver import Step as Step
+from sde_jax.sampling.solver import churn_of as churn_of
+from sde_jax.sampling.solver import draws_noise as draws_noise

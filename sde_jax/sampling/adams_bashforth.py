@@ -11,8 +11,8 @@ from sde_jax.prediction import Estimates
 from sde_jax.sampling.grids import Karras, Spacing
 from sde_jax.sampling.history import History, Multistep
 from sde_jax.sampling.kernel import along_noise, lagrange_coefficients
-from sde_jax.sampling.loop import Step
 from sde_jax.sampling.singlestep import check_order
+from sde_jax.sampling.solver import Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Key, Time
 

@@ -14,7 +14,7 @@ from sde_jax.pytree import known
 from sde_jax.reverse import check_churn, reverse
 from sde_jax.sampling.ends import check_rates, check_velocity
 from sde_jax.sampling.grids import frames_of
-from sde_jax.sampling.loop import Solution
+from sde_jax.sampling.solver import Solution
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from sde_jax.errors import InputError
 from sde_jax.prediction import estimates_of
 from sde_jax.pytree import holds, known
-from sde_jax.sampling.loop import FixedGridSolver, Step
+from sde_jax.sampling.solver import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 

@@ -10,7 +10,7 @@ from sde_jax.errors import InputError, takes_components
 from sde_jax.measurement import Independent, Measurement
 from sde_jax.prediction import estimates_of
 from sde_jax.pytree import concrete, holds
-from sde_jax.sampling.loop import FixedGridSolver, Step
+from sde_jax.sampling.solver import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 

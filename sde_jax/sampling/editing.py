@@ -11,7 +11,8 @@ from sde_jax.pytree import concrete, known
 from sde_jax.sampling.ddim import DDIM
 from sde_jax.sampling.grids import checked
 from sde_jax.sampling.latent import Coded
-from sde_jax.sampling.loop import FixedGridSolver, Solver, check_ends, draws_noise, transport
+from sde_jax.sampling.loop import check_ends, transport
+from sde_jax.sampling.solver import FixedGridSolver, Solver, draws_noise
 from sde_jax.sde import Centred, GaussianPath, require_falling, state_of
 from sde_jax.sde.path import path
 from sde_jax.typing import Array, Denoiser, Key, Time

@@ -10,7 +10,7 @@ from sde_jax.errors import InputError
 from sde_jax.prediction import estimates_of
 from sde_jax.pytree import holds
 from sde_jax.sampling.kernel import along_noise
-from sde_jax.sampling.loop import FixedGridSolver, Step, draws_noise
+from sde_jax.sampling.solver import FixedGridSolver, Step, draws_noise
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from sde_jax.pytree import known
 from sde_jax.reverse import check_churn, reverse
 from sde_jax.sampling.ends import check_first_step, check_velocity
-from sde_jax.sampling.loop import FixedGridSolver, Step
+from sde_jax.sampling.solver import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 

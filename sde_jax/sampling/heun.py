@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from sde_jax.reverse import reverse
 from sde_jax.sampling.ends import check_velocity
-from sde_jax.sampling.loop import FixedGridSolver, Step
+from sde_jax.sampling.solver import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from sde_jax.errors import InputError
 from sde_jax.prediction import Estimates, estimates_of
 from sde_jax.pytree import in_one_line
-from sde_jax.sampling.loop import FixedGridSolver, Step
 from sde_jax.sampling.singlestep import runge_kutta
+from sde_jax.sampling.solver import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 

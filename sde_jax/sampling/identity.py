@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sde_jax.sampling.loop import FixedGridSolver, Step
+from sde_jax.sampling.solver import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 

@@ -11,8 +11,8 @@ from sde_jax.errors import InputError
 from sde_jax.ode import finite
 from sde_jax.pytree import concrete
 from sde_jax.sampling.langevin import LangevinDynamics
-from sde_jax.sampling.loop import MOVED, FixedGridSolver, Solution, Step, check_steps
 from sde_jax.sampling.predictor_corrector import Corrector, PredictorCorrector
+from sde_jax.sampling.solver import MOVED, FixedGridSolver, Solution, Step, check_steps
 from sde_jax.sde import GaussianPath
 from sde_jax.sde.path import path
 from sde_jax.typing import Array, Denoiser, Key, Time

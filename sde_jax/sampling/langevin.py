@@ -10,7 +10,7 @@ from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.prediction import score_of
 from sde_jax.pytree import holds
 from sde_jax.sampling.discretization import Discretization, ExactTransition
-from sde_jax.sampling.loop import Step
+from sde_jax.sampling.solver import Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 

@@ -10,8 +10,8 @@ from sde_jax.reverse import check_churn
 from sde_jax.sampling.ends import check_upwards
 from sde_jax.sampling.history import History, Multistep
 from sde_jax.sampling.kernel import exponential_weights, refresh
-from sde_jax.sampling.loop import Step, draws_noise
 from sde_jax.sampling.singlestep import check_order
+from sde_jax.sampling.solver import Step, draws_noise
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Key, Time
 

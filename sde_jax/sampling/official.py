@@ -26,8 +26,9 @@ from sde_jax.sampling.discretization import Tables
 from sde_jax.sampling.ends import check_lengths, check_table
 from sde_jax.sampling.imputation import Imputed
 from sde_jax.sampling.langevin import LangevinDynamics
-from sde_jax.sampling.loop import SAMPLES, FixedGridSolver, Step
+from sde_jax.sampling.loop import SAMPLES
 from sde_jax.sampling.predictor_corrector import Corrector
+from sde_jax.sampling.solver import FixedGridSolver, Step
 from sde_jax.sde import DDPM, SMLD, GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 

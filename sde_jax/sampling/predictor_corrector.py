@@ -9,8 +9,8 @@ from sde_jax.errors import InputError
 from sde_jax.sampling.ends import check_noise, check_table
 from sde_jax.sampling.identity import NoCorrection
 from sde_jax.sampling.langevin import Langevin
-from sde_jax.sampling.loop import MOVED, FixedGridSolver, Step, check_steps, draws_noise
 from sde_jax.sampling.reverse_diffusion import ReverseDiffusion
+from sde_jax.sampling.solver import MOVED, FixedGridSolver, Step, check_steps, draws_noise
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 

@@ -11,7 +11,7 @@ from sde_jax.errors import InputError, whole
 from sde_jax.ode import finite
 from sde_jax.sampling.grids import frames_of
 from sde_jax.sampling.imputation import NOT_FINITE, Imputed
-from sde_jax.sampling.loop import Solution, Step
+from sde_jax.sampling.solver import Solution, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key
 

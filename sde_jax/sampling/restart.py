@@ -12,7 +12,7 @@ from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.pytree import holds
 from sde_jax.sampling.edm import EDMHeun
 from sde_jax.sampling.ends import check_signal
-from sde_jax.sampling.loop import FixedGridSolver, Step, check_steps
+from sde_jax.sampling.solver import FixedGridSolver, Step, check_steps
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 

@@ -11,7 +11,7 @@ from sde_jax.pytree import concrete, known
 from sde_jax.reverse import check_churn
 from sde_jax.sampling.discretization import Discretization, EulerSteps, ExactTransition, Tables
 from sde_jax.sampling.ends import check_first_step, check_lengths, check_table
-from sde_jax.sampling.loop import FixedGridSolver, Step
+from sde_jax.sampling.solver import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 

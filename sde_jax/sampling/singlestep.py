@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from sde_jax.errors import InputError, whole
 from sde_jax.sampling.ends import check_upwards
 from sde_jax.sampling.kernel import exponential_weights, refresh
-from sde_jax.sampling.loop import FixedGridSolver, Step
+from sde_jax.sampling.solver import FixedGridSolver, Step
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time
 

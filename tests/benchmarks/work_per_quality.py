@@ -36,7 +36,7 @@ from scipy.optimize import linear_sum_assignment
 
 import sde_jax as sj
 from sde_jax.sampling import Heun
-from sde_jax.sampling.loop import Step
+from sde_jax.sampling.solver import Step
 
 WEIGHTS = np.array([0.35, 0.65])
 MEANS = np.array([[-0.8, 0.3], [0.5, -0.2]])
