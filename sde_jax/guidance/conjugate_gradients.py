@@ -27,7 +27,7 @@ class _Iterate(NamedTuple):
     r: Values
     p: Values
     size: Float[Array, ""]
-    count: Int[Array, ""]
+    taken: Int[Array, ""]
     positive: Array
 
 
@@ -52,7 +52,7 @@ def solve(covariance: Map, residuals: Values, iterations: int, tolerance: float,
 
 def _iterated(covariance: Map, b: Values, iterations: int, enough: Array, precondition: Map) -> Values:
     def going(at: _Iterate) -> Array:
-        return at.positive & (at.count < iterations) & (_norm(at.r) > enough)
+        return at.positive & (at.taken < iterations) & (_norm(at.r) > enough)
 
     def step(at: _Iterate) -> _Iterate:
         through = covariance(at.p)
@@ -62,7 +62,7 @@ def _iterated(covariance: Map, b: Values, iterations: int, enough: Array, precon
         u, r = _plus(at.u, length, at.p), _plus(at.r, -length, through)
         z = precondition(r)
         size = _inner(r, z)
-        return _Iterate(u, r, _plus(z, size / at.size, at.p), size, at.count + 1, positive)
+        return _Iterate(u, r, _plus(z, size / at.size, at.p), size, at.taken + 1, positive)
 
     first = precondition(b)
     nothing = jax.tree.map(jnp.zeros_like, b)
