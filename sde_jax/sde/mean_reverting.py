@@ -132,7 +132,7 @@ class Restoration(GaussianPath):
         """Return deviation^2 (1 - exp(-2 Theta(t)))."""
         return self.about(0.0).variance(t)
 
-    def given(self, facts: Mapping[str, Array]) -> MeanReverting:
+    def given(self, facts: Mapping[str, Array | np.ndarray]) -> MeanReverting:
         """Return the process of one example. Raises `InputError` where the facts hold no `channels`."""
         if "channels" not in facts:
             raise InputError(

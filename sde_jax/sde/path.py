@@ -44,7 +44,7 @@ class GaussianPath(abc.ABC):
         """Return b(t), what x_t is shifted by: 0, or an array that broadcasts against x, and 0 at t = 0."""
         return jnp.zeros_like(jnp.asarray(t, float))
 
-    def given(self, facts: Mapping[str, Array]) -> "GaussianPath":
+    def given(self, facts: Mapping[str, Array | np.ndarray]) -> "GaussianPath":
         """Return the process of ONE example of which these facts are known: itself, whatever they are."""
         return self
 

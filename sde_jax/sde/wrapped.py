@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from jaxtyping import DTypeLike, Float
 
 from sde_jax.sde.path import GaussianPath, path
@@ -28,7 +29,7 @@ class Wrapped(GaussianPath):
         """Return the path's b(t)."""
         return self.path.offset(t)
 
-    def given(self, facts: Mapping[str, Array]) -> GaussianPath:
+    def given(self, facts: Mapping[str, Array | np.ndarray]) -> GaussianPath:
         """Return this of the path given the facts."""
         return replace(self, path=self.path.given(facts))
 

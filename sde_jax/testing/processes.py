@@ -224,4 +224,4 @@ def bound_excess(sde: GaussianPath) -> float:
 
 def _hold_bound(sde: GaussianPath) -> None:
     law = "elbo of the exact denoiser is the mean log-likelihood, in standard errors"
-    _require(law, np.ones(1), [bound_excess(sde)], 0.0, 5.0)
+    _require(law, np.ones(1), np.array([bound_excess(sde)]), 0.0, 5.0)
