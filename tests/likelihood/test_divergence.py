@@ -130,7 +130,7 @@ def test_an_interval_of_students_t_covers_the_trace_as_often_as_it_says(divergen
     k = divergence.probes_per_example
     assert 0.85 < np.sqrt(np.mean(error**2) / np.mean(missed**2)) < 1.3
     covered = np.mean(np.abs(missed) < scipy.stats.t.ppf(0.95, k - 1) * error)
-    assert 0.86 < covered < 0.96, covered
+    assert 0.83 < covered < 0.97, covered
 
 
 def test_the_spread_of_xtraces_estimates_alone_would_be_too_small():
