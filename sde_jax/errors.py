@@ -84,7 +84,7 @@ def takes_components(function: Decorated) -> Decorated:
     """
     if isinstance(function, type):
         function.__init__ = takes_components(function.__init__)
-        return function
+        return function  # pyright: ignore[reportReturnType]
     signature = inspect.signature(function)
 
     @functools.wraps(function)

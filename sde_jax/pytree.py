@@ -6,6 +6,7 @@ from typing import Any, TypeVar, dataclass_transform
 
 import jax
 import jax.core
+import jax.numpy as jnp
 import numpy as np
 
 from sde_jax.errors import InputError, takes_components
@@ -26,7 +27,7 @@ def component(cls: Class) -> Class:
     """
     cls = takes_components(dataclasses.dataclass(frozen=True, repr=False)(cls))
     if cls.__repr__ is object.__repr__:
-        cls.__repr__ = one_line
+        setattr(cls, "__repr__", one_line)  # noqa: B010
     fields = dataclasses.fields(cls)
     names = [field.name for field in fields if not field.metadata.get("static")]
     fixed = [field.name for field in fields if field.metadata.get("static")]
@@ -81,7 +82,7 @@ def function(of: Callable) -> Callable:
 
 def in_one_line(cls: Class) -> Class:
     """Make a named tuple or a dataclass that holds arrays be shown as `one_line` says."""
-    cls.__repr__ = one_line
+    setattr(cls, "__repr__", one_line)  # noqa: B010
     return cls
 
 
@@ -112,4 +113,4 @@ def _short(value: Any) -> str:
 
 
 def _readable(value: Any) -> bool:
-    return concrete(value) and not jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+    return concrete(value) and not jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
