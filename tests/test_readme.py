@@ -50,6 +50,15 @@ def test_the_sampler_of_the_readme_is_of_order_one_and_exact_for_a_point():
     assert jnp.allclose(samples.x, point, atol=1e-6)
 
 
+def test_flow_matchings_sampler_ends_at_a_known_point():
+    import sde_jax as sj
+
+    point = jnp.array([0.3, -1.2])
+    names = {"sj": sj, "keys": jax.random.split(jax.random.key(0), 3), "denoise": lambda x, t: point}
+    exec(python_block("EulerMaruyama(churn=0.0)"), names)
+    assert jnp.allclose(names["flow"].x, point, atol=1e-6)
+
+
 def test_every_command_of_the_readme_is_one_of_the_program():
     from sde_jax.cli import parse
 

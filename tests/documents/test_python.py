@@ -63,6 +63,10 @@ def learned(tmp_path, made) -> dict:
     return {}
 
 
+def of_the_straight_path(tmp_path, made) -> dict:
+    return {"sj": sj, "keys": jax.random.split(jax.random.key(0), 2), "denoise": normal(sj.RectifiedFlow())}
+
+
 def of_measurements(tmp_path, made) -> dict:
     given = names((8, 8, 1))
     return {**given, "low_resolution": jnp.zeros((4, 4, 1))}
@@ -102,6 +106,7 @@ def of_the_hub(tmp_path, made) -> dict:
 GIVEN = {
     "make_moons": learned,
     "class ExponentialEuler": learned,
+    "EulerMaruyama(churn=0.0)": of_the_straight_path,
     "coarse = Measurement(MeanPool(2)": of_measurements,
     "load_score_sde": of_official_weights,
     "publishing.pull": of_the_hub,
