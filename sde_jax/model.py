@@ -122,6 +122,15 @@ class Record:
                 "train with --config.training.label_dropout=0.1, or guide by a weaker model (autoguidance)"
             )
 
+    def untold(self) -> list[str]:
+        """Return why what the network says without a label means little, a line; none where it was trained without."""
+        if not self.label_count or self.experiment.training.label_dropout:
+            return []
+        return [
+            "the network was always told a label (label_dropout = 0) and is told none here, which it never learned: "
+            "these numbers mean little; train with --config.training.label_dropout=0.1"
+        ]
+
     def loss(self, apply: nn.Apply) -> BatchLoss:
         """Return the loss that the run minimises."""
         experiment, training = self.experiment, self.experiment.training

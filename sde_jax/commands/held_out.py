@@ -3,7 +3,7 @@
 import sys
 
 from sde_jax import processes
-from sde_jax.data import Source, Splits, contents
+from sde_jax.data import Source, Splits, contents, numbered_as
 from sde_jax.model import Record
 
 
@@ -12,16 +12,20 @@ def held_out(record: Record) -> tuple[Source, list[str]]:
 
     The lines are told on standard error too. Raises as opening the data does.
     """
-    splits = record.experiment.data.open()
+    splits = numbered_as(record.experiment.data.open(), record.classes)
     return splits.held_out, told(record, splits)
 
 
 def told(record: Record, splits: Splits) -> list[str]:
-    """Return why the held-out examples of a run's data may have been trained on, a line each; tell them."""
+    """Return what to know of numbers of a run's held-out examples, a line each; tell it on standard error.
+
+    Whether they may have been trained on, and whether the network is told less than it was trained with.
+    """
     lines = [f"the run's data were changed while it trained ({change})" for change in record.accepted]
     if record.contents and (change := record.contents.held_out.change(contents(splits.held_out))):
         lines.append(f"the held-out examples are not those of the run ({change})")
+    lines = [f"{line}; some of these examples may have been trained on" for line in lines] + record.untold()
     if processes.is_first():
         for line in lines:
-            print(f"sde-jax: {line}; some of these examples may have been trained on", file=sys.stderr)
+            print(f"sde-jax: {line}", file=sys.stderr)
     return lines

@@ -74,13 +74,15 @@ def numbered_as(splits: Splits, classes: Sequence[str]) -> Splits:
 class Renumbered:
     """A source with label k as `number`[k], [classes + 1] int32, whose last is -1, for none.
 
-    It holds `labels` where the source does.
+    It holds `labels`, `names` and `stored` where the source does.
     """
 
     def __init__(self, source: Source, number: np.ndarray):
         self._source, self._number = source, number
         if hasattr(source, "labels"):
             self.labels = number[labels_of(source)]
+        for name in {"names", "stored"} & {*dir(source)}:
+            setattr(self, name, getattr(source, name))
 
     def __len__(self) -> int:
         """The number of examples."""

@@ -132,13 +132,14 @@ class EDM:
             raise InputError(f"{self}: expected sigma_data > 0 and noise_scale > 0")
 
     def coefficients(self, sde: GaussianPath, t: Time) -> Coefficients:
-        """Return the four scalars of the class's formula; (s / (alpha (s^2 + sd^2)), -sd / sqrt(s^2 + sd^2))."""
-        alpha, s = sde.alpha(t), jnp.exp(-sde.log_snr(t))
-        total = s**2 + self.sigma_data**2
-        root = jnp.sqrt(total)
-        skip, out = self.sigma_data**2 / (total * alpha), s * self.sigma_data / root
-        label, noise = LogNoise(self.noise_scale).at(sde, t), (s / (total * alpha), -self.sigma_data / root)
-        return Coefficients(skip, out, 1 / (alpha * root), label, noise)
+        """Return the four scalars of the class's formula, written so that alpha may be 0, and those of the noise.
+
+        With n^2 = sigma^2 + alpha^2 sd^2: (alpha sd^2 / n^2, sigma sd / n, 1 / n, label); (sigma / n^2, -alpha sd / n).
+        """
+        alpha, sigma, sd = sde.alpha(t), sde.sigma(t), self.sigma_data
+        n = jnp.hypot(sigma, alpha * sd)
+        label, noise = LogNoise(self.noise_scale).at(sde, t), (sigma / n**2, -alpha * sd / n)
+        return Coefficients(alpha * (sd / n) ** 2, sigma * sd / n, 1 / n, label, noise)
 
 
 def _zero_and_one(sde: GaussianPath, t: Time) -> tuple[Array, Array]:

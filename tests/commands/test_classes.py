@@ -13,6 +13,7 @@ from sde_jax.commands import train
 from sde_jax.commands.evaluate.results import read
 from sde_jax.commands.evaluate.told import Counted, counted, told
 from sde_jax.commands.guiding import Guiding
+from sde_jax.commands.held_out import held_out
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.data import Arrays, Splits
 from sde_jax.experiment import Evaluation, Experiment
@@ -58,13 +59,23 @@ def test_a_label_draws_the_folder_of_that_name_and_says_so(classes_run, tmp_path
         assert arrays["classes"].tolist() == ["2", "10", "2"]
 
 
+def test_a_network_that_was_always_told_a_label_is_doubted_where_it_is_told_none(classes_run, capfd):
+    record = Workdir(classes_run).read_record()
+    assert record.untold() == []
+    training = replace(record.experiment.training, label_dropout=0.0)
+    always = replace(record, experiment=replace(record.experiment, training=training))
+    (doubt,) = held_out(always)[1]
+    assert "always told a label" in doubt
+    assert doubt in capfd.readouterr().err
+
+
 def test_labels_of_a_run_that_was_trained_in_the_order_of_text_are_still_its_own(
     classes_run, images, tmp_path, sde_jax
 ):
     """Folder 10 was class 2 there; what is asked for, evaluated and trained on by name is the same folder."""
     run = shutil.copytree(classes_run, tmp_path / "run")
     record = json.loads((run / "config.json").read_text())
-    record["classes"] = sorted(FOLDERS)
+    record["classes"], record["contents"] = sorted(FOLDERS), None
     (run / "config.json").write_text(json.dumps(record))
     experiment = Workdir(run).read_record().experiment
     data = train._numbered(experiment, run)

@@ -1,5 +1,6 @@
 """Held-out data: the training's loss, and bits per dimension."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -66,9 +67,8 @@ class Loss:
 
     def results(self, subject: Subject, measured: np.ndarray) -> tuple[list[Row], list[File]]:
         """Return the mean loss."""
-        row = _mean(subject, "loss", measured)
         doubts = () if self._trained else ("of independent pairs, which the run was not trained on",)
-        return [replace(row, part="loss", passes=self._draws, warnings=(*row.warnings, *doubts))], []
+        return [replace(_mean(subject, "loss", measured, doubts), part="loss", passes=self._draws)], []
 
 
 class Likelihood:
@@ -108,7 +108,7 @@ class Likelihood:
         settings = subject.model.record.experiment.likelihood
         rows = [
             replace(
-                _mean(subject, name, scores["bits"]),
+                _mean(subject, name, scores["bits"], subject.model.record.untold()),
                 passes=settings.passes,
                 evaluations=float(np.mean(scores["evaluations"])),
                 details=told(trace_standard_error=float(np.linalg.norm(scores["trace_error"]) / self._total)),
@@ -123,8 +123,8 @@ class Likelihood:
         return rows, [file]
 
 
-def _mean(subject: Subject, metric: str, values: np.ndarray) -> Row:
-    """Return the row of a mean over held-out examples, with its standard error."""
+def _mean(subject: Subject, metric: str, values: np.ndarray, doubts: Sequence[str] = ()) -> Row:
+    """Return the row of a mean over held-out examples, with its standard error and what is to be known of it."""
     error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
     warnings = () if error is not None else ("one example has no standard error",)
     return Row(
@@ -136,5 +136,5 @@ def _mean(subject: Subject, metric: str, values: np.ndarray) -> Row:
         subject.evaluation.seed,
         subject.average,
         error,
-        warnings=warnings,
+        warnings=(*warnings, *doubts),
     )
