@@ -77,7 +77,10 @@ class XTrace(Sampled):
         The basis without the columns of a set is Q (I - D D^T), D an orthonormal basis of the s_i of the set.
         """
         w, image = _columns(probes), _columns(matvec(probes))
-        q, r = jnp.linalg.qr(image)
+        q = jnp.linalg.qr(image)[0]
+        # R from Q, not from the decomposition: two batched calls of LAPACK that do not wait for each other can take all
+        # threads of jaxlib's CPU pool (seen with 0.10.2 on two cores), and then both wait for ever.
+        r = jnp.triu(q.T @ image)
         product = _columns(matvec(_vectors(q, probes.shape)))
         among = q.T @ product
         n, m = w.shape
