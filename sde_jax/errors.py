@@ -108,5 +108,5 @@ def _fits(kind: Any, value: object) -> bool:
     if not isinstance(kind, type) or not kind.__module__.startswith("sde_jax."):
         return True
     if getattr(kind, "_is_protocol", False):
-        return all(hasattr(value, name) for name in vars(kind) if not name.startswith("_"))
+        return all(hasattr(value, name) for name, member in vars(kind).items() if name[0] != "_" and callable(member))
     return inspect.isabstract(kind) or isinstance(value, kind)

@@ -48,9 +48,9 @@ def is_number(value: Any) -> bool:
 
 
 def arrays(path: Path, names: Collection[str] = ()) -> Mapping[str, np.ndarray]:
-    """Return the arrays of an .npz file of numbers, {} where there is no file.
+    """Return the arrays of an .npz file of numbers and text, {} where there is no file.
 
-    Raises `InputError` where the file is damaged, one of `names` is missing, or an array is not of numbers.
+    Raises `InputError` where the file is damaged, one of `names` is missing, or an array holds anything else.
     """
     try:
         if not path.exists():
@@ -62,9 +62,9 @@ def arrays(path: Path, names: Collection[str] = ()) -> Mapping[str, np.ndarray]:
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, MemoryError, BadZipFile, ZlibError) as error:
         raise InputError(f"{path}: damaged ({shown(error)}); {ADVICE}") from error
     missing = [name for name in names if name not in found]
-    odd = [name for name, array in found.items() if array.dtype.kind not in "fiub"]
+    odd = [name for name, array in found.items() if array.dtype.kind not in "fiubU"]
     if missing or odd:
-        what = f"no array {missing[0]!r} in it" if missing else f"{shown(odd[0])!r} does not hold numbers"
+        what = f"no array {missing[0]!r} in it" if missing else f"{shown(odd[0])!r} holds neither numbers nor text"
         raise InputError(f"{path}: {what}; {ADVICE}")
     return found
 

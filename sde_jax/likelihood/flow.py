@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from sde_jax.errors import InputError, takes_components
 from sde_jax.likelihood.divergence import Divergence, Hutchinson, linear
 from sde_jax.ode import Method, Tolerance, check_start, integrate
-from sde_jax.prediction import Velocity, check_single, denoiser
+from sde_jax.prediction import Coupled, Velocity, check_single, denoiser
 from sde_jax.pytree import concrete, in_one_line, known
 from sde_jax.reverse import reverse
 from sde_jax.sde import GaussianPath, state_of
@@ -74,7 +74,8 @@ def log_likelihood(
     x = check_single(denoise, state_of(sde, sde.from_data(data)), start)
     slope, usual = _slope(key, sde, denoise, divergence, x), partial(_usual, sde, x.shape)
     v, growth = slope(x, jnp.asarray(start, x.dtype))
-    blur, unit = _finest(sde, x, v, start)
+    # of coupled pairs x tells the noise itself, and its square says nothing of the data's scale
+    blur, unit = (jnp.zeros(()), jnp.ones(())) if isinstance(denoise, Coupled) else _finest(sde, x, v, start)
 
     def field(state: tuple[Array, Array], t: Time) -> tuple[Array, Array]:
         v, growth = slope(unit * state[0], t)

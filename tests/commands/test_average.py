@@ -59,7 +59,7 @@ def test_the_run_that_is_made_is_sampled_from_and_trained_on(averaged, tmp_path,
         (["--deviation=0.02"], "deviation 0.02 at step 12: 6 steps with averages of deviations 0.05, 0.1 give it to"),
         (["--deviation=0.3"], "expected 0 < deviation <= 12"),
         (["--deviation=nan"], "expected 0 < deviation <= 12"),
-        (["--deviation=long"], "invalid float value"),
+        (["--deviation=long"], "expected a number"),
     ],
 )
 def test_an_average_that_the_run_cannot_give_writes_nothing(averaged, tmp_path, sde_jax, flags, told):
