@@ -140,6 +140,14 @@ def _cache():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _hang_up():
+    """A lost connection is heard by the processes of tests, also where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture(scope="session")
 def sde_jax_tiny() -> list[str]:
     return TINY

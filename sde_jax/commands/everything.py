@@ -57,7 +57,7 @@ def _require_law(experiment: Experiment) -> None:
     """Raise `InputError` where a sampler or the bound asks for more than the objective will have learnt."""
     if experiment.likelihood.elbo_strata:
         experiment.objective.require_score(f"config.likelihood.elbo_strata = {experiment.likelihood.elbo_strata}")
-    problems = lawless(experiment, *experiment.samplers)
+    problems = lawless(experiment.objective, experiment.samplers)
     if problems:
         advice = "`run` draws with every sampler: change it by --config.samplers.NAME.solver=DDIM"
         raise InputError("\n".join(f"{line}; {advice}" for line in problems))

@@ -147,7 +147,7 @@ def check(
     except InputError as error:
         problems = str(error).splitlines()
     else:
-        problems += lawless(experiment, name)
+        problems += lawless(experiment.objective, {name: experiment.samplers[name]})
     for flag, value in (("num_samples", count), ("batch_size", batch_size)):
         problems += [] if value >= 1 else [f"--{flag}={value}: expected 1 or more"]
     if problems or name is None:

@@ -17,6 +17,7 @@ from sde_jax.data import Splits
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment, Sampler
 from sde_jax.nn import NCSN, ByTable
+from sde_jax.objective import Objective
 from sde_jax.prediction import without_score
 from sde_jax.sampling import FixedGridSolver, Solver, draws_noise
 from sde_jax.sampling.ends import same_noise
@@ -35,13 +36,13 @@ def resolve(config: str, overrides: Mapping[str, Any]) -> Experiment:
     value, found = decode(Experiment, from_file(Path(config)), where="config")
     experiment, problems = (value or Experiment()).override(overrides)
     if not found + problems:  # a file's components may be of any type until then, and no device is asked for
-        preview = experiment.training.preview
+        preview, samplers = experiment.training.preview, experiment.samplers
         problems = [*excessive(experiment)] or [
             *_unshared(experiment),
             *unusable(experiment.sde, experiment.samplers),
             *_unscaled(experiment),
             *unmatched(experiment.sde, experiment.samplers),
-            *lawless(experiment, *([preview.sampler] if preview.every else [])),
+            *lawless(experiment.objective, {preview.sampler: samplers[preview.sampler]} if preview.every else {}),
         ]
     if found or problems:
         raise InputError("\n".join([*found, *problems]))
@@ -88,12 +89,12 @@ def unusable(sde: GaussianPath, samplers: Mapping[str, Sampler]) -> Iterator[str
             yield f"config.samplers.{name}: {error}"
 
 
-def lawless(experiment: Experiment, *names: str) -> list[str]:
-    """Return why samplers of these names would draw from another law than the objective's, a line each."""
-    draws = [name for name in names if draws_noise(experiment.samplers[name].solver)]
-    if experiment.objective.gives_score:
+def lawless(objective: Objective, samplers: Mapping[str, Sampler]) -> list[str]:
+    """Return why samplers would draw from another law than the objective's, a line each."""
+    draws = [name for name, sampler in samplers.items() if draws_noise(sampler.solver)]
+    if objective.gives_score:
         return []
-    return [without_score(f"--sampler={name}", type(experiment.objective.coupling).__name__) for name in draws]
+    return [without_score(f"--sampler={name}", type(objective.coupling).__name__) for name in draws]
 
 
 def _unscaled(experiment: Experiment) -> Iterator[str]:

@@ -108,11 +108,11 @@ def check_upwards(owner: object, sde: GaussianPath, grid: Array) -> None:
 
 
 def same_noise(one: GaussianPath, other: GaussianPath) -> bool:
-    """Return whether two paths have the same lambda, up to 0.1, halfway and at the end."""
+    """Return whether two paths have the same lambda, up to 0.1, near the data, halfway and at the end."""
     if not concrete((one, other)):
         return True
     with jax.ensure_compile_time_eval():
-        return all(np.allclose(one.log_snr(t), other.log_snr(t), atol=0.1) for t in (0.5, 1.0))
+        return all(np.allclose(one.log_snr(t), other.log_snr(t), atol=0.1) for t in (0.1, 0.5, 1.0))
 
 
 def check_table(owner: object, sde: GaussianPath, chain: Any) -> None:

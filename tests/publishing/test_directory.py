@@ -9,7 +9,7 @@ import pytest
 from sde_jax import publishing
 from sde_jax.checkpoints import flatten, read_safetensors, write_safetensors
 from sde_jax.data import Digits
-from sde_jax.errors import InputError
+from sde_jax.errors import InputError, RunError
 from sde_jax.version import __version__
 
 
@@ -127,7 +127,8 @@ def test_a_save_that_fails_midway_keeps_the_model_published_before(other, folder
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("sde_jax.publishing.directory.written", broken)
-    assert "cannot be written (No space left on device)" in refusal(publishing.save, folder, other)
+    with pytest.raises(RunError, match=r"cannot be written \(No space left on device\); make room"):
+        publishing.save(folder, other)
     assert contents(folder.parent) == {f"model/{name}": data for name, data in before.items()}
 
 

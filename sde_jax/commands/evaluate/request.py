@@ -130,7 +130,7 @@ class Request:
         try:
             for job in self.jobs(experiment):
                 there = {job.name: job.sampler}
-                yield from lawless(replace(experiment, samplers=there), job.name)
+                yield from lawless(experiment.objective, there)
                 yield from samplers.unfit(experiment.sde, there)
         except InputError as error:
             yield str(error)
