@@ -21,7 +21,7 @@ from sde_jax.data import Source, passing
 from sde_jax.errors import InputError
 from sde_jax.experiment import Scoring
 from sde_jax.likelihood import BLURRED, BitsPerDim, bits_per_dim, elbo
-from sde_jax.model import Model
+from sde_jax.model import Model, Record
 from sde_jax.objective import Simple, by_noise_level, log_snr_range
 from sde_jax.ode import Tolerance
 from sde_jax.training import by_example
@@ -51,13 +51,8 @@ def run(
     config asks for it. The files are `likelihood`, or `likelihood.<average>` where an average is named. Raises
     `RunError` where the solver does not reach its tolerance.
     """
-    workdir = Workdir(directory)
-    settings = (record := workdir.read_record()).experiment.likelihood
-    if settings.elbo_strata:
-        record.experiment.objective.require_score(f"config.likelihood.elbo_strata = {settings.elbo_strata}")
-    if limit is not None and limit < 1:
-        raise InputError(f"--num_examples={limit}: expected 1 or more")
-    name = f"likelihood.{average}" if average else "likelihood"
+    workdir, name = Workdir(directory), f"likelihood.{average}" if average else "likelihood"
+    settings = (record := _record(workdir, limit)).experiment.likelihood
     workdir.require_places(f"{name}.npz", f"{name}.json")
     model = load(workdir, average)
     source, doubts = held_out(record)
@@ -84,6 +79,16 @@ def run(
     }
     _write(workdir, name, _arrays(fine, *levels), facts)
     return facts
+
+
+def _record(workdir: Workdir, limit: int | None) -> Record:
+    """Return the run's record; raises `InputError` where what is asked cannot be computed of such a run."""
+    record = workdir.read_record()
+    if strata := record.experiment.likelihood.elbo_strata:
+        record.experiment.objective.require_score(f"config.likelihood.elbo_strata = {strata}")
+    if limit is not None and limit < 1:
+        raise InputError(f"--num_examples={limit}: expected 1 or more")
+    return record
 
 
 def _warn(blur: np.ndarray, settings: Scoring) -> None:

@@ -74,8 +74,7 @@ def log_likelihood(
     x = check_single(denoise, state_of(sde, sde.from_data(data)), start)
     slope, usual = _slope(key, sde, denoise, divergence, x), partial(_usual, sde, x.shape)
     v, growth = slope(x, jnp.asarray(start, x.dtype))
-    # of coupled pairs x tells the noise itself, and its square says nothing of the data's scale
-    blur, unit = (jnp.zeros(()), jnp.ones(())) if isinstance(denoise, Coupled) else _finest(sde, x, v, start)
+    blur, unit = _finest(sde, denoise, x, v, start)
 
     def field(state: tuple[Array, Array], t: Time) -> tuple[Array, Array]:
         v, growth = slope(unit * state[0], t)
@@ -116,11 +115,14 @@ def _slope(
     return slope
 
 
-def _finest(sde: GaussianPath, x: Array, v: Array, start: Time) -> tuple[Array, Array]:
+def _finest(sde: GaussianPath, denoise: Denoiser, x: Array, v: Array, start: Time) -> tuple[Array, Array]:
     """Return the blur, and the finest scale of the data at x, sigma / sqrt(blur), from sigma to 1; 1 where it is lost.
 
-    v: the velocity of x, which a network under `Velocity` predicts. Warns of a blur that can be looked at.
+    v: the velocity of x, which a network under `Velocity` predicts. Warns of a blur that can be looked at. Of coupled
+    pairs x tells the noise itself, whose square says nothing of the data's scale: (0, 1).
     """
+    if isinstance(denoise, Coupled):
+        return jnp.zeros(()), jnp.ones(())
     t = jnp.asarray(start, x.dtype)
     speed = jax.jvp(sde.offset, (t,), (jnp.ones_like(t),))[1]
     blur = jnp.mean(jnp.square(denoiser(lambda *_: v - speed, sde, Velocity()).estimates(x, t).noise))

@@ -74,9 +74,10 @@ def _facts(sde: GaussianPath, s: Array, t: Array) -> dict[str, Array]:
 
 
 def _shape(sde: GaussianPath) -> tuple[int, ...]:
-    """Return the shape of the smallest x that the schedule broadcasts against."""
+    """Return the shape of the smallest x that the schedule and the data's coordinates broadcast against."""
     shapes = jax.eval_shape(lambda t: (sde.log_alpha(t), sde.variance(t), sde.offset(t), sde.prior_mean()), 0.5)
-    return np.broadcast_shapes(*(value.shape for value in shapes))
+    schedule = np.broadcast_shapes(*(value.shape for value in shapes))
+    return jax.eval_shape(lambda x: sde.from_data(sde.to_data(x)), jnp.zeros(schedule)).shape
 
 
 def _require(law: str, times: ArrayLike, got: ArrayLike, expected: ArrayLike = True, slack: ArrayLike = 0.0) -> None:
