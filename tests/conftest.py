@@ -141,11 +141,11 @@ def _cache():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _hang_up():
-    """A lost connection is heard by the processes of tests, also where the tests themselves run under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
+def _heard():
+    """Signals are heard by the processes of tests, also where the tests run under nohup or in the background."""
+    for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -110,7 +110,7 @@ CALLS = {
             keys(),
             jax.tree.map(lambda a: jnp.stack([jnp.asarray(a)] * 2), seen()),
             guidance.PiGDM(),
-            sj.DDIM(),
+            sj.DPMSolverMultistep(1, churn=1.0),
             SDE,
             exact(),
             GRID,

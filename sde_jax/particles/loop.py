@@ -144,6 +144,7 @@ def sample_particles(
     return _result(system, cloud, times[-1], ess, wanted)
 
 
+@in_one_line
 class LogNormalizer(NamedTuple):
     """log of a target's normaliser, in nats, and its two errors.
 

@@ -15,10 +15,12 @@ import jax.numpy as jnp
 
 from sde_jax.errors import InputError, takes_components
 from sde_jax.prediction.coupled import require_score
+from sde_jax.pytree import in_one_line
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Score, Time
 
 
+@in_one_line
 class Estimates(NamedTuple):
     """clean = E[x_0 | x_t] and noise = E[eps | x_t] = -sigma score, both of the shape of x."""
 

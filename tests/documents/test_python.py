@@ -26,6 +26,8 @@ FEWER = {
     "n=4096": "n=8",
     "count=20": "count=2",
     "rounds=10, jump=5": "rounds=2, jump=1",
+    "drawn(key, 16,": "drawn(key, 2,",
+    "grid, (32, 32, 3))": "grid, (8, 8, 3))",
 }
 """What makes a block small."""
 
@@ -84,6 +86,15 @@ def of_particles(tmp_path, made) -> dict:
     return {**given, "coarse": coarse, "stations": coarse, "reward": lambda x: -1e-3 * jnp.sum(x**2)}
 
 
+def of_ensembles(tmp_path, made) -> dict:
+    return {**of_particles(tmp_path, made), "jax": jax, "jnp": jnp, "MomentMatching": sj.guidance.MomentMatching}
+
+
+def of_evidence(tmp_path, made) -> dict:
+    given = names((8, 8, 3))
+    return {**given, "annealed": sj.particles.FeynmanKac(given["sde"], (given["model"],), (1.5,))}
+
+
 def of_edits(tmp_path, made) -> dict:
     restored = SimpleNamespace(
         samplers={"sde": sj.sampling.DDIM()},
@@ -115,6 +126,8 @@ GIVEN = {
     "colourisation(grey)": of_guides,
     "sdedit(key": of_edits,
     "FeynmanKac(sde, (given, free)": of_particles,
+    "log_normalizer(key, annealed": of_evidence,
+    "ensembles.drawn(key, 16": of_ensembles,
 }
 """What a block is known by, and what it runs with."""
 
