@@ -62,7 +62,8 @@ def check_denoiser(denoise: Denoiser, shape: tuple[int, ...]) -> None:
         if _maps(denoise, (t, x), x):
             raise InputError(EXCHANGED)
         raise InputError(f"the denoiser maps {x} to {out}: expected the same shape and type")
-    if not hasattr(denoise, "estimates"):
+    # an approximate posterior, which is told its sampler, may fall: it is no function of a user's
+    if not (hasattr(denoise, "estimates") or hasattr(denoise, "sampled_at")):
         _check_function(denoise)
 
 
