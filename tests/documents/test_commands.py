@@ -102,8 +102,7 @@ def test_a_command_runs(command, world, tiny, sde_jax, monkeypatch):
     made = WRITTEN.get(words[1], "--output")
     world(words, {value(words, made)} if made in words else set())
     outcome = sde_jax(*words[1:])
-    # 1: something about such small data is wrong; 3: the posterior of a network of 12 steps may explode, and says so
-    expected = (0, 1) if words[1:3] == ["data", "inspect"] else (0, 3) if words[1] == "restore" else (0,)
+    expected = (0, 1) if words[1:3] == ["data", "inspect"] else (0,)  # 1: something about such small data is wrong
     assert outcome.code in expected, outcome.err
 
 
