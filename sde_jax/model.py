@@ -122,7 +122,7 @@ class Record:
                 "train with --config.training.label_dropout=0.1, or guide by a weaker model (autoguidance)"
             )
 
-    def untold(self) -> list[str]:
+    def null_token_warnings(self) -> list[str]:
         """Return why what the network says without a label means little, a line; none where it was trained without."""
         if not self.label_count or self.experiment.training.label_dropout:
             return []

@@ -13,10 +13,10 @@ def held_out(record: Record) -> tuple[Source, list[str]]:
     The lines are told on standard error too. Raises as opening the data does.
     """
     splits = numbered_as(record.experiment.data.open(), record.classes)
-    return splits.held_out, told(record, splits)
+    return splits.held_out, held_out_warnings(record, splits)
 
 
-def told(record: Record, splits: Splits) -> list[str]:
+def held_out_warnings(record: Record, splits: Splits) -> list[str]:
     """Return what to know of numbers of a run's held-out examples, a line each; tell it on standard error.
 
     Whether they may have been trained on, and whether the network is told less than it was trained with.
@@ -24,7 +24,9 @@ def told(record: Record, splits: Splits) -> list[str]:
     lines = [f"the run's data were changed while it trained ({change})" for change in record.accepted]
     if record.contents and (change := record.contents.held_out.change(contents(splits.held_out))):
         lines.append(f"the held-out examples are not those of the run ({change})")
-    lines = [f"{line}; some of these examples may have been trained on" for line in lines] + record.untold()
+    lines = [
+        f"{line}; some of these examples may have been trained on" for line in lines
+    ] + record.null_token_warnings()
     if processes.is_first():
         for line in lines:
             print(f"sde-jax: {line}", file=sys.stderr)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sde_jax.commands import train
 from sde_jax.commands.evaluate.results import read
-from sde_jax.commands.evaluate.told import Counted, counted, told
+from sde_jax.commands.evaluate.sample_labels import ClassCounts, class_counts, sample_labels
 from sde_jax.commands.guiding import Guiding
 from sde_jax.commands.held_out import held_out
 from sde_jax.commands.workdir import Workdir, load
@@ -61,7 +61,7 @@ def test_a_label_draws_the_folder_of_that_name_and_says_so(classes_run, tmp_path
 
 def test_a_network_that_was_always_told_a_label_is_doubted_where_it_is_told_none(classes_run, capfd):
     record = Workdir(classes_run).read_record()
-    assert record.untold() == []
+    assert record.null_token_warnings() == []
     training = replace(record.experiment.training, label_dropout=0.0)
     always = replace(record, experiment=replace(record.experiment, training=training))
     (doubt,) = held_out(always)[1]
@@ -137,18 +137,22 @@ def labelled(labels) -> Arrays:
 def test_labels_are_counted_where_there_are_any_and_doubts_are_told():
     train, bare = labelled([0] * 9 + [1]), labelled([-1, -1])
     splits = Splits(train, bare, (2,), None)
-    found = told(conditional(), counted(splits, "held_out", bare, 3))
+    found = sample_labels(conditional(), class_counts(splits, "held_out", bare, 3))
     assert (found.law, np.bincount(found.labels).tolist()) == ("as often as in train", [18, 2])
     assert found.warnings == ("no example in train is of class 2, and no sample is",)
     assert found.at(np.array([20, 21])).tolist() == found.labels[:2].tolist()
-    asked = told(conditional(uniform=True), counted(splits, "train", train, 3))
+    asked = sample_labels(conditional(uniform=True), class_counts(splits, "train", train, 3))
     assert (asked.law, np.bincount(asked.labels).tolist()) == ("each class in turn", [7, 7, 6])
     assert asked.warnings == ("no example in train is of class 2, and samples are",)
-    for unknown in (Counted(), counted(Splits(bare, bare, (2,), None), "train", bare, 3), Counted("file", [1, 2])):
-        assert "every class was drawn as often" in told(conditional(), unknown).warnings[0]
-    some = counted(splits, "train", labelled([0, 1, 2, -1]), 3)
-    assert "1 examples in train have no label" in told(conditional(), some).warnings[0]
-    plain = told(Record(Experiment(evaluation=Evaluation(num_samples=2)), (2,)), Counted())
+    for unknown in (
+        ClassCounts(),
+        class_counts(Splits(bare, bare, (2,), None), "train", bare, 3),
+        ClassCounts("file", [1, 2]),
+    ):
+        assert "every class was drawn as often" in sample_labels(conditional(), unknown).warnings[0]
+    some = class_counts(splits, "train", labelled([0, 1, 2, -1]), 3)
+    assert "1 examples in train have no label" in sample_labels(conditional(), some).warnings[0]
+    plain = sample_labels(Record(Experiment(evaluation=Evaluation(num_samples=2)), (2,)), ClassCounts())
     assert (plain.labels.tolist(), plain.facts, plain.warnings) == ([-1, -1], {}, ())
 
 
@@ -156,7 +160,7 @@ def test_a_right_model_of_unequal_classes_is_at_a_distance_of_0_and_in_turn_of_3
     """Class 0 is at 0 and class 1 at 4, 90% and 10% of the data: mean 0.4, variance 1.44, and in turn 2 and 4."""
     place = np.array([0.0, 4.0, 0.0], np.float32)
     data = labelled([0] * 900 + [1] * 100)
-    found = counted(Splits(data, data, (2,), None), "train", data, 3)
+    found = class_counts(Splits(data, data, (2,), None), "train", data, 3)
     metric = Frechet()
 
     def distance(labels) -> float:
@@ -164,7 +168,7 @@ def test_a_right_model_of_unequal_classes_is_at_a_distance_of_0_and_in_turn_of_3
         states = [metric.update(metric.init(), Outputs(x, None, np.arange(len(x)))) for x in drawn]
         return metric.result(*states).value
 
-    assert distance(told(conditional(count=1000), found).labels) == pytest.approx(0, abs=1e-6)
+    assert distance(sample_labels(conditional(count=1000), found).labels) == pytest.approx(0, abs=1e-6)
     in_turn = np.arange(1000) % 2
     assert distance(in_turn) == pytest.approx((2 - 0.4) ** 2 + (2 - 1.2) ** 2, rel=5e-3)
 

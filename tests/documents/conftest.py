@@ -49,7 +49,7 @@ def made(trained, averaged, tmp_path_factory) -> Callable[[str], Path]:
         return run_of("digits_class_vp", *small)
 
     def coloured() -> Path:
-        # An untrained network that predicts v stands for data N(0, 1); one that predicts epsilon, for data without bound.
+        # Untrained, a network that predicts v stands for data of N(0, 1), one that predicts epsilon for unbounded data.
         settings = ["--config.data.held_out_per_class=2", "--config.objective.parameterization=V"]
         return run_of("cifar10_ddpmpp_vp", f"--config.data.path={made('images.zip')}", *settings, *MLP)
 

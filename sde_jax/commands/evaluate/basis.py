@@ -11,8 +11,8 @@ from sde_jax import processes
 from sde_jax.commands.evaluate import reference
 from sde_jax.commands.evaluate.reference import Origin, Reference
 from sde_jax.commands.evaluate.request import Request
+from sde_jax.commands.evaluate.sample_labels import ClassCounts, SampleLabels, class_counts, sample_labels
 from sde_jax.commands.evaluate.states import Cache
-from sde_jax.commands.evaluate.told import Counted, Told, counted, told
 from sde_jax.commands.workdir import Workdir
 from sde_jax.data import Source, Splits, fingerprint, numbered_as, user_cache
 from sde_jax.errors import InputError
@@ -113,20 +113,20 @@ class Basis:
         return Workdir(self.request.cache) if self.request.cache else Cache(user_cache())
 
     @cached_property
-    def label_counts(self) -> Counted:
+    def label_counts(self) -> ClassCounts:
         """How often the classes that the network knows occur in what samples are compared with."""
-        found, file = Counted(), self.request.reference
+        found, file = ClassCounts(), self.request.reference
         if self.record.label_count and processes.is_first():
             if self.here:
-                found = counted(self.splits, *self.compared, self.record.label_count)
+                found = class_counts(self.splits, *self.compared, self.record.label_count)
             elif file is not None:
-                found = Counted(file.name, reference.label_counts(file))
-        return Counted(*processes.first_says(found))
+                found = ClassCounts(file.name, reference.label_counts(file))
+        return ClassCounts(*processes.first_says(found))
 
     @cached_property
-    def told(self) -> Told:
+    def sample_labels(self) -> SampleLabels:
         """The labels that samples are drawn of."""
-        return told(self.record, self.label_counts)
+        return sample_labels(self.record, self.label_counts)
 
     def write_reference(self, path: Path) -> None:
         """Write the mean and covariance of the reference's features in EDM's layout."""

@@ -108,7 +108,7 @@ class Likelihood:
         settings = subject.model.record.experiment.likelihood
         rows = [
             replace(
-                _mean(subject, name, scores["bits"], subject.model.record.untold()),
+                _mean(subject, name, scores["bits"], subject.model.record.null_token_warnings()),
                 passes=settings.passes,
                 evaluations=float(np.mean(scores["evaluations"])),
                 details=told(trace_standard_error=float(np.linalg.norm(scores["trace_error"]) / self._total)),

@@ -17,7 +17,7 @@ from sde_jax.commands.evaluate.request import Request
 from sde_jax.commands.evaluate.results import Results
 from sde_jax.commands.evaluate.samples import Samples
 from sde_jax.commands.evaluate.subject import Part, Subject
-from sde_jax.commands.held_out import told
+from sde_jax.commands.held_out import held_out_warnings
 from sde_jax.commands.sample import base
 from sde_jax.commands.workdir import Workdir, load, require_average
 from sde_jax.features import Features, Raw
@@ -82,12 +82,12 @@ def _prepare(basis: Basis) -> None:
     parts, request = basis.request.parts, basis.request
     if {"loss", "likelihood"} & {*parts}:
         _ = basis.held_out
-        told(basis.record, basis.splits)
+        held_out_warnings(basis.record, basis.splits)
     if "samples" in parts:
         if processes.is_first():
             for line in doubts(basis.evaluation.features, basis.record.shape):
                 print(f"sde-jax: {line}", file=sys.stderr)
-        _ = basis.references, basis.told
+        _ = basis.references, basis.sample_labels
     if request.write_reference is not None:
         basis.write_reference(request.write_reference)
 
@@ -110,7 +110,7 @@ def _parts(basis: Basis, model: Model) -> Iterator[Part]:
         shown = basis.evaluation.neighbours and basis.here
         for job in basis.request.jobs(basis.record.experiment):
             train = basis.splits.train if shown else None
-            yield Samples(model, job, basis.extractor, basis.references, train, basis.told)
+            yield Samples(model, job, basis.extractor, basis.references, train, basis.sample_labels)
 
 
 def _data(basis: Basis) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from sde_jax.commands.evaluate.neighbours import nearest_examples
 from sde_jax.commands.evaluate.reference import Reference
 from sde_jax.commands.evaluate.request import Job
 from sde_jax.commands.evaluate.results import FOLDER, File, Row, finite, told
+from sde_jax.commands.evaluate.sample_labels import SampleLabels
 from sde_jax.commands.evaluate.subject import Subject
-from sde_jax.commands.evaluate.told import Told
 from sde_jax.commands.sample import example_keys, save_arrays
 from sde_jax.commands.workdir import failures_reported
 from sde_jax.data import Source
@@ -51,7 +51,7 @@ class Samples:
     """Samples of one kind, drawn and measured by programs that serve every checkpoint.
 
     Sample i is that of `sde-jax sample` with the same sampler, seed and label: a function of the model, the seed, i and
-    its label, which is that of `told`.
+    its label, which is that of `labels`.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class Samples:
         extractor: Extractor,
         references: Mapping[str, Reference],
         train: Source | None,
-        told: Told,
+        labels: SampleLabels,
     ):
-        self._told = told
+        self._labels = labels
         self._job, self._extractor, self._references, self._train = job, extractor, references, train
         record, sampler = model.record, job.sampler
 
@@ -85,13 +85,13 @@ class Samples:
             "metrics": encode(evaluation.metrics),
             "features": self._extractor.name,
             "protocol": self._extractor.protocol,
-            **self._told.facts,
+            **self._labels.facts,
         }
         keys = example_keys(evaluation.seed, record.mesh())
 
         def draw(first: int, count: int) -> Drawn:
             index = np.arange(first, first + rows)
-            labels = jax.device_put(self._told.at(index), by_example(record.mesh()))
+            labels = jax.device_put(self._labels.at(index), by_example(record.mesh()))
             data, evaluations = self._draw(subject.model.params, keys(index), labels)
             drawn = Drawn(data, *self._extractor(data), evaluations)
             return jax.tree.map(lambda a: a[:count], processes.on_host(drawn))
@@ -149,12 +149,12 @@ class Samples:
             reference_split=reference and reference.split,
             reference_samples=result.reference_samples,
             details=told(**result.details),
-            labels=self._told.law,
-            warnings=(*result.warnings, *(reference.warnings if reference else ()), *self._told.warnings),
+            labels=self._labels.law,
+            warnings=(*result.warnings, *(reference.warnings if reference else ()), *self._labels.warnings),
             settings={
                 "metric": encode(metric),
                 "sampler": encode(self._job.sampler),
-                **self._told.facts,
+                **self._labels.facts,
             },
         )
 

@@ -27,7 +27,7 @@ BINS = 8
 def described(model: Model, setting: Setting, request: Request, ensemble: Ensemble, seconds: float) -> dict[str, Any]:
     """Return how the samples were drawn, and what must be known of them under `flags` and as `warnings`."""
     flags = ensemble.flags(setting.method, setting.sampler.solver)
-    warnings = [*flags.warnings(), *model.record.untold()]
+    warnings = [*flags.warnings(), *model.record.null_token_warnings()]
     if not setting.task.observed.any():
         warnings.append("nothing is observed: these are samples of the prior")
     return {

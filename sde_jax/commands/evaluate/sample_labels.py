@@ -1,4 +1,4 @@
-"""Which labels a network that hears them is told, so that its samples can be compared with data."""
+"""The labels that a conditional network is sampled with, so that its samples can be compared with data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ _SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Told:
+class SampleLabels:
     """The labels of samples.
 
-    labels: [num_samples] int32, of sample i the i-th, -1 for none; law: how they were chosen, None for a network that
-    hears none; classes: names, where known; warnings: what to know before a number about such samples is quoted.
+    labels: [num_samples] int32, of sample i the i-th, -1 for none; law: how they were chosen, None for an unconditional
+    network; classes: names, where known; warnings: what to know before a number about such samples is quoted.
     """
 
     labels: np.ndarray
@@ -40,7 +40,7 @@ class Told:
         return {"labels": {"law": self.law, "samples": samples}}
 
 
-class Counted(NamedTuple):
+class ClassCounts(NamedTuple):
     """How many examples of each class a split, or the data of a reference's file, have; [] where that is unknown.
 
     without: examples that have no label.
@@ -51,7 +51,7 @@ class Counted(NamedTuple):
     without: int = 0
 
 
-def counted(splits: Splits, name: str, source: Source, classes: int) -> Counted:
+def class_counts(splits: Splits, name: str, source: Source, classes: int) -> ClassCounts:
     """Return what the labels of the split that samples are compared with are; where it has none, of those trained on.
 
     Reads the examples where a source does not hold their labels.
@@ -60,11 +60,11 @@ def counted(splits: Splits, name: str, source: Source, classes: int) -> Counted:
         labels = labels_of(there)
         if (labels >= 0).any():
             counts = np.bincount(labels[labels >= 0], minlength=classes)[:classes]
-            return Counted(split, counts.tolist(), int(np.sum(labels < 0)))
-    return Counted()
+            return ClassCounts(split, counts.tolist(), int(np.sum(labels < 0)))
+    return ClassCounts()
 
 
-def told(record: Record, found: Counted) -> Told:
+def sample_labels(record: Record, found: ClassCounts) -> SampleLabels:
     """Return the labels of the samples of an evaluation: the classes as often as the data have them.
 
     Where that is not known, and where `uniform_labels` asks for it, every class is drawn in turn.
@@ -72,13 +72,13 @@ def told(record: Record, found: Counted) -> Told:
     evaluation, names, counts = record.experiment.evaluation, record.classes, found.counts
     in_turn = record.labels_at(np.arange(evaluation.num_samples))
     if not record.label_count:
-        return Told(in_turn)
+        return SampleLabels(in_turn)
     if len(counts) != record.label_count or not sum(counts):
         warning = (
             "every class was drawn as often, as the labels of what samples are compared with are not known: distances"
             " are too large where its classes differ in size"
         )
-        return Told(in_turn, UNIFORM, names, () if evaluation.uniform_labels else (warning,))
+        return SampleLabels(in_turn, UNIFORM, names, () if evaluation.uniform_labels else (warning,))
     absent = [class_shown(k, names) for k in range(record.known_labels) if not counts[k]]
     drawn = "samples are" if evaluation.uniform_labels else "no sample is"
     more = ", ..." if absent[_SHOWN:] else ""
@@ -87,6 +87,6 @@ def told(record: Record, found: Counted) -> Told:
     if found.without:
         warnings.append(f"{found.without} examples in {found.split} have no label, and every sample has one")
     if evaluation.uniform_labels:
-        return Told(in_turn, UNIFORM, names, tuple(warnings))
+        return SampleLabels(in_turn, UNIFORM, names, tuple(warnings))
     labels = in_proportion(np.array(counts), evaluation.num_samples)
-    return Told(labels, f"as often as in {found.split}", names, tuple(warnings))
+    return SampleLabels(labels, f"as often as in {found.split}", names, tuple(warnings))
