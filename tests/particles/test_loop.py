@@ -135,3 +135,26 @@ def test_what_cannot_be_used_is_told(asked, words):
     given = {"grid": GRID, "shape": (), "n": 4} | asked
     with pytest.raises(sj.InputError, match=words):
         sample_particles(jax.random.key(0), Tilted(1.0), **given)
+
+
+@dataclass(frozen=True)
+class Discretised:
+    """A system whose log Z is 0 but for an error of steps h: the sum of h^(p + 1), h^p on a uniform grid of [0, 1]."""
+
+    normalizer_order: float
+
+    def start(self, key, shape, grid):
+        return jnp.zeros(shape), jnp.zeros(())
+
+    def move(self, key, particle, t, s, last):
+        return particle, (t - s) ** (self.normalizer_order + 1)
+
+    def read(self, particle, t):
+        return particle
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0])
+def test_the_error_by_the_grid_is_that_of_all_the_grid_where_it_falls_by_its_order(order):
+    found = log_normalizer(jax.random.key(0), Discretised(order), np.linspace(1.0, 0.0, 17), (1,), 4)
+    np.testing.assert_allclose(found.value, (1 / 16) ** order, rtol=1e-4)
+    np.testing.assert_allclose(found.by_grid, found.value, rtol=1e-4)

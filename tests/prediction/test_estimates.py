@@ -63,6 +63,24 @@ def test_score_and_drift_in_float32_are_no_worse_than_by_the_networks_output_or_
 
 
 @pytest.mark.parametrize("sde", PATHS, ids=name)
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS, ids=name)
+def test_the_two_estimates_make_x(sde, parameterization):
+    found = estimates_of(sj.denoiser(network, sde, parameterization), sde)
+
+    def together(x, t):
+        clean, noise = found(x, t)
+        return sde.alpha(t) * clean + sde.sigma(t) * noise
+
+    np.testing.assert_allclose(computed(together, np.float64), np.tile(X, (len(TIMES), 1)), rtol=1e-9, atol=1e-9)
+
+
+def test_edms_scalars_where_alpha_is_0_are_their_limits():
+    found, sde = sj.EDM(sigma_data=0.5).coefficients(sj.RectifiedFlow(), 1.0), sj.RectifiedFlow()
+    assert sde.alpha(1.0) == 0
+    assert (found.skip, found.out, found.scale_in, found.noise_estimate) == (0, 0.5, 1, (1, 0))
+
+
+@pytest.mark.parametrize("sde", PATHS, ids=name)
 def test_the_divergence_of_the_flow_in_float32_keeps_its_digits(sde):
     drift = sj.reverse(sde, sj.denoiser(network, sde, sj.V()), churn=0.0).drift
     trace = lambda x, t: jnp.trace(jax.jacfwd(lambda x: drift(x, t))(x))[None]  # noqa: E731
