@@ -86,10 +86,6 @@ def of_particles(tmp_path, made) -> dict:
     return {**given, "coarse": coarse, "stations": coarse, "reward": lambda x: -1e-3 * jnp.sum(x**2)}
 
 
-def of_ensembles(tmp_path, made) -> dict:
-    return {**of_particles(tmp_path, made), "jax": jax, "jnp": jnp, "MomentMatching": sj.guidance.MomentMatching}
-
-
 def of_evidence(tmp_path, made) -> dict:
     given = names((8, 8, 3))
     return {**given, "annealed": sj.particles.FeynmanKac(given["sde"], (given["model"],), (1.5,))}
@@ -127,7 +123,7 @@ GIVEN = {
     "sdedit(key": of_edits,
     "FeynmanKac(sde, (given, free)": of_particles,
     "log_normalizer(key, annealed": of_evidence,
-    "ensembles.drawn(key, 16": of_ensembles,
+    "ensembles.drawn(key, 16": of_particles,
 }
 """What a block is known by, and what it runs with."""
 
