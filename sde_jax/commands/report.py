@@ -54,7 +54,8 @@ def run(directory: Path, output: Path | None = None) -> Path:
     with damage_told(directory):
         page = render(contents(outcome))
     target = output or directory / "report.html"
-    return outcome.workdir.write(str(target.absolute()), lambda file: file.write_text(page, encoding="utf-8"))
+    outcome.workdir.write(str(target.absolute()), lambda file: file.write_text(page, encoding="utf-8"))
+    return target
 
 
 def contents(outcome: Outcome) -> Report:
