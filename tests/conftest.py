@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
@@ -146,6 +147,19 @@ def _heard():
     for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def compilations() -> Callable[[], int]:
+    """How many programs this process has compiled, or read from the cache, since the fixture was first asked for."""
+    count = 0
+
+    def listen(event: str, *_: object, **__: object) -> None:
+        nonlocal count
+        count += event == "/jax/core/compile/backend_compile_duration"
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    return lambda: count
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from sde_jax.commands.workdir import Workdir
 from sde_jax.data import in_order
 from sde_jax.errors import InputError
 from sde_jax.model import Record
+from sde_jax.report.checks import finite_vector
 from sde_jax.training import Account, read_account, read_books, read_history
 
 SHOWN = 100
@@ -77,7 +78,10 @@ class Outcome:
     @cached_property
     def likelihood(self) -> Arrays:
         """What `likelihood` scored: bits per dimension of every example, and the loss by noise level."""
-        return self._arrays("likelihood.npz")
+        found = self._arrays("likelihood.npz")
+        where = self.workdir.path / "likelihood.npz"
+        checked = {name: finite_vector(f"{where}: {name}", found[name]) for name in LIKELIHOOD if found}
+        return {**found, **checked}
 
     @cached_property
     def scores(self) -> dict[str, Any]:

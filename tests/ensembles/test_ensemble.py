@@ -79,18 +79,20 @@ def test_a_member_is_a_function_of_the_key_its_measurement_and_its_number():
 
 
 @pytest.mark.parametrize("method", [MomentMatching(), PiGDM(), DataAssimilation(1.0), DPS(), DiffPIR()], ids=str)
-def test_no_method_compiles_anything_for_a_new_measurement(method):
+def test_no_method_compiles_anything_for_a_new_measurement(method, compilations):
     program = jax.jit(
         lambda keys, given: draw(keys, given, method, SOLVER, SDE, DENOISE, jnp.asarray(GRID[::20]), (3,))
     )
     keys = jax.random.split(jax.random.key(0), 2)
     values = [np.array([[1.0, np.nan, 0.2], [0.0, 1.0, np.nan]]), np.array([[np.nan] * 3, [0.1, 0.2, 0.3]])]
-    found = [
-        program(keys, Measurement(Identity(), jnp.asarray(v), Independent(jnp.full(2, s))))
+    one, other = (
+        Measurement(Identity(), jnp.asarray(v), Independent(jnp.full(2, s)))
         for v, s in zip(values, (0.1, 0.5), strict=True)
-    ]
-    assert program._cache_size() == 1
-    assert not np.allclose(found[0].members, found[1].members)
+    )
+    first, before = program(keys, one), compilations()
+    second = program(keys, other)
+    assert compilations() == before
+    assert not np.allclose(first.members, second.members)
 
 
 def test_linear_systems_that_are_left_unsolved_are_flagged_with_how_many_and_how_far():
