@@ -11,9 +11,13 @@ from sde_jax import nn
 from sde_jax.commands.costs import Costs, costs
 from sde_jax.commands.report import environment
 from sde_jax.commands.settings import opened
+from sde_jax.commands.start import import_seconds
 from sde_jax.commands.train import require_facts
 from sde_jax.experiment import Experiment
 from sde_jax.model import Record
+
+SLOW = 0.1
+"""Seconds above which the import of a package is slow."""
 
 OPTIONAL = {
     "notebooks": ("jupyterlab", "the tutorials (pip install 'sde-jax[notebooks]')"),
@@ -22,8 +26,14 @@ OPTIONAL = {
 
 
 def run(as_json: bool = False) -> int:
-    """Print versions, devices and what is missing; return the exit code."""
-    facts = {**environment(), "compilation cache": jax.config.values["jax_compilation_cache_dir"] or "off"}
+    """Print versions, devices, slow imports and what is missing; return the exit code."""
+    spent = import_seconds("sde_jax.commands.train")
+    slow = [f"{package} {seconds:.1f} s" for package, seconds in spent.items() if seconds > SLOW]
+    facts = {
+        **environment(),
+        "compilation cache": jax.config.values["jax_compilation_cache_dir"] or "off",
+        "imports": f"{sum(spent.values()):.1f} s before a training starts; {', '.join(slow)}",
+    }
     print(json.dumps(facts) if as_json else "\n".join(f"{name:<20} {value}" for name, value in facts.items()))
     if as_json:
         return 0

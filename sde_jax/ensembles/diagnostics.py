@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import ArrayLike, Bool, Float
-from scipy.special import chdtrc
 
 from sde_jax.errors import InputError, whole
 from sde_jax.metrics import require_finite
@@ -90,7 +90,7 @@ def uniformity(histogram: Float[ArrayLike, "n b"]) -> Uniformity:
     off = rows - share * rows.sum(1, keepdims=True)
     variance = n / (n - 1) * np.sum(off**2) / rows.sum() ** 2
     statistic = float((bins - 1) * np.sum((share - 1 / bins) ** 2) / max(variance, 1e-12))
-    return Uniformity(statistic, bins - 1, float(chdtrc(bins - 1, statistic)))
+    return Uniformity(statistic, bins - 1, float(scipy.special.chdtrc(bins - 1, statistic)))
 
 
 def spread_skill(truth: ArrayLike, members: ArrayLike, where: ArrayLike = True) -> SpreadSkill:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from scipy.special import log_softmax, xlogy
+import scipy
 
 from sde_jax.errors import InputError, whole
 from sde_jax.metrics.metric import Result
@@ -51,7 +51,7 @@ class InceptionScore:
         outputs = checked(outputs)
         if outputs.logits is None:
             raise InputError(f"{self} needs logits, which these features do not have; choose features of a classifier")
-        logs = log_softmax(outputs.logits.astype(np.float64), axis=1)
+        logs = scipy.special.log_softmax(outputs.logits.astype(np.float64), axis=1)
         negentropy, split = np.sum(np.exp(logs) * logs, 1), outputs.index % self.splits
         probabilities = np.stack([np.exp(logs[split == s]).sum(0) for s in range(self.splits)])
         counts = np.bincount(split, minlength=self.splits)
@@ -83,4 +83,4 @@ class InceptionScore:
 
 def _score(examples: np.ndarray, negentropy: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     marginal = probabilities / examples
-    return np.exp(negentropy / examples - np.sum(xlogy(marginal, marginal)))
+    return np.exp(negentropy / examples - np.sum(scipy.special.xlogy(marginal, marginal)))

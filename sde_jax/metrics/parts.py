@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+import scipy
 
 
 class Mean(NamedTuple):
@@ -34,7 +34,7 @@ def mean_of(values: np.ndarray, independent: int | None = None) -> Mean:
 
 def interval(value: float, error: float, freedom: int) -> tuple[float, float]:
     """Return what holds the true value with probability 95%, by Student's t with `freedom` degrees of freedom."""
-    reach = float(stdtrit(freedom, 0.975)) * error
+    reach = float(scipy.special.stdtrit(freedom, 0.975)) * error
     return value - reach, value + reach
 
 
