@@ -6,7 +6,9 @@ from sde_jax import measurement as measurement
 from sde_jax import ode as ode
 from sde_jax import particles as particles
 from sde_jax import sampling as sampling
+from sde_jax.checks import checked as checked
 from sde_jax.errors import InputError as InputError
+from sde_jax.errors import NumericalError as NumericalError
 from sde_jax.errors import RunError as RunError
 from sde_jax.likelihood import Exact as Exact
 from sde_jax.likelihood import Hutchinson as Hutchinson
