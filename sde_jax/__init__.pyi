@@ -6,7 +6,9 @@ from . import measurement as measurement
 from . import ode as ode
 from . import particles as particles
 from . import sampling as sampling
+from .checks import checked as checked
 from .errors import InputError as InputError
+from .errors import NumericalError as NumericalError
 from .errors import RunError as RunError
 from .likelihood import Exact as Exact
 from .likelihood import Hutchinson as Hutchinson

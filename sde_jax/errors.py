@@ -31,6 +31,13 @@ class RunError(RuntimeError):
     """
 
 
+class NumericalError(RuntimeError):
+    """What was computed is not what was promised: NaN or infinity, a tolerance not reached, data out of their domain.
+
+    Raised where numbers arrive on the host. Inside `jax.jit` NaN comes back in their place, and `checked` raises.
+    """
+
+
 def shown(text: object, most: int = 200) -> str:
     """Return foreign text for a message: one line of at most `most` characters, with all that does not print escaped.
 

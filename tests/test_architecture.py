@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "sde_jax"
 RANKS = [
     {"typing", "errors", "version"},
-    {"pytree", "archives", "placing"},
+    {"pytree", "archives", "placing", "checks"},
     {"sde", "nn", "data", "metrics", "codec", "processes", "measurement"},
     {"prediction"},
     {"reverse", "ode"},

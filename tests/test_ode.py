@@ -122,11 +122,13 @@ def test_examples_of_a_batch_keep_steps_of_their_own():
 
 def test_a_tolerance_out_of_reach_raises_when_the_result_is_computed():
     tolerance = sj.Tolerance(rtol=1e-9, atol=1e-9, max_steps=3)
-    solve = jax.jit(lambda y: integrate(lambda y, t: -30 * y, y, 0.0, jnp.ones(1), tolerance).values)
-    with pytest.raises(
-        RuntimeError, match=r"did not reach rtol=1e-09, atol=1e-09 within 3 steps: loosen the tolerance"
-    ):
-        jax.block_until_ready(solve(jnp.ones(2)))
+    solve = lambda y: integrate(lambda y, t: -30 * y, y, 0.0, jnp.ones(1), tolerance).values  # noqa: E731
+    for run in (solve, sj.checked(solve)):
+        with pytest.raises(
+            sj.NumericalError, match=r"did not reach rtol=1e-09, atol=1e-09 within 3 steps: loosen the tolerance"
+        ):
+            run(jnp.ones(2))
+    assert np.all(np.isnan(jax.jit(solve)(jnp.ones(2))))
 
 
 @pytest.mark.parametrize("setting", [{"rtol": 0.0}, {"atol": -1e-5}, {"max_steps": 0}, {"rtol": float("nan")}])

@@ -13,10 +13,12 @@ import numpy as np
 from tqdm import tqdm
 
 from sde_jax import processes
+from sde_jax.checks import judged
 from sde_jax.codec import encode
 from sde_jax.commands.held_out import held_out
+from sde_jax.commands.received import received
 from sde_jax.commands.sample import save_arrays
-from sde_jax.commands.workdir import Workdir, failures_reported, load
+from sde_jax.commands.workdir import Workdir, load
 from sde_jax.data import Source, passing
 from sde_jax.errors import InputError
 from sde_jax.experiment import Scoring
@@ -60,11 +62,10 @@ def run(
     if not total:
         raise InputError(f"{directory}: its data hold nothing out to score; see config.data")
     began = time.monotonic()
-    with failures_reported():
-        fine = score(model, source, total, seed, by_flow(model, settings.tolerance))
-        seconds = time.monotonic() - began
-        rough = score(model, source, total, seed, by_flow(model, _coarser(settings.tolerance, coarser)))
-        bounds = score(model, source, total, seed, by_elbo(model)).bits if settings.elbo_strata else None
+    fine = score(model, source, total, seed, by_flow(model, settings.tolerance))
+    seconds = time.monotonic() - began
+    rough = score(model, source, total, seed, by_flow(model, _coarser(settings.tolerance, coarser)))
+    bounds = score(model, source, total, seed, by_elbo(model)).bits if settings.elbo_strata else None
     _warn(fine.blur, settings)
     levels = noise_levels(model, source, min(total, 1024), seed)
     facts = {
@@ -186,12 +187,12 @@ class Scorer:
 
         self._passes = model.record.experiment.likelihood.passes
         self._sharding = by_example(model.record.mesh())
-        self._batched = jax.jit(jax.vmap(one, in_axes=(None, None, 0, 0)))
+        self._batched = jax.jit(judged(jax.vmap(one, in_axes=(None, None, 0, 0))))
 
     def __call__(self, params: Params, batch: Mapping[str, np.ndarray]) -> Scores:
-        """Return the scores of a batch, whole on every process; its rows are a multiple of the devices."""
+        """Return the scores of a batch, as `received`; its rows are a multiple of the devices."""
         examples = jax.device_put((batch["index"], batch["data"]), self._sharding)
-        draws = [processes.on_host(self._batched(params, pass_, *examples)) for pass_ in range(self._passes)]
+        draws = [received(self._batched(params, pass_, *examples)) for pass_ in range(self._passes)]
         bits, error, evaluations, blur = (np.stack(column) for column in zip(*draws, strict=True))
         return Scores(bits.mean(0), np.sqrt(np.mean(error**2, 0) / self._passes), evaluations.mean(0), blur.mean(0))
 

@@ -6,9 +6,11 @@ from jax.sharding import Mesh
 from PIL import Image
 
 from sde_jax import nn, processes
+from sde_jax.checks import judged
 from sde_jax.commands import side_files
 from sde_jax.commands.pictures import picture, pixels
-from sde_jax.commands.workdir import Workdir, failures_reported
+from sde_jax.commands.received import received
+from sde_jax.commands.workdir import Workdir
 from sde_jax.errors import RunError
 from sde_jax.model import Model, Record
 from sde_jax.training import Books, Clock, TrainState, by_example, replicated
@@ -40,7 +42,7 @@ class Previews:
             samples = model.sample(keys, model.samplers[self._settings.sampler], conditions=conditions)
             return record.encoding.values(samples.x)
 
-        self._draw = jax.jit(draw, out_shardings=replicated(mesh))
+        self._draw = jax.jit(judged(draw), out_shardings=replicated(mesh))
 
     def make(self, state: TrainState, books: Books) -> None:
         """Draw a grid, write it as `previews/step_<n>.png`, and show it in the books.
@@ -62,8 +64,7 @@ class Previews:
         if self._compiled is None:
             with self._clock("compile"):
                 self._compiled = self._draw.lower(state.averages, self._keys).compile()
-        with failures_reported():
-            examples = np.asarray(self._compiled(state.averages, self._keys))
+        examples = received(self._compiled(state.averages, self._keys))
         return picture(self._record, examples[: self._settings.count])
 
 

@@ -12,13 +12,15 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from sde_jax import processes
+from sde_jax.checks import Checks, judged
 from sde_jax.codec import encode
 from sde_jax.commands.capacity import require_samples
 from sde_jax.commands.guiding import Guiding, Turn
 from sde_jax.commands.pictures import picture
+from sde_jax.commands.received import received
 from sde_jax.commands.samplers import chosen
 from sde_jax.commands.settings import lawless
-from sde_jax.commands.workdir import Workdir, failures_reported, load
+from sde_jax.commands.workdir import Workdir, load
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
 from sde_jax.guidance import Guide
@@ -92,8 +94,8 @@ def _drawn(
     given = [(keys_of(n), jax.device_put(turn.at(n), by_example(mesh))) for n in numbers]
     draw = drawer(model, name).lower(model.params, *given[0], guide).compile()
     began = time.monotonic()
-    with failures_reported(), _progress(given) as bar:
-        parts = [_kept(draw(model.params, *one, guide), FILMED - rows * i) for i, one in enumerate(bar)]
+    with _progress(given) as bar:
+        parts = [_kept(*draw(model.params, *one, guide), FILMED - rows * i) for i, one in enumerate(bar)]
     seconds = time.monotonic() - began
     return jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts), numbers.size / seconds
 
@@ -109,9 +111,9 @@ def _progress(batches: list[Any]) -> tqdm:
     return tqdm(batches, desc="sample", unit="batch", disable=silent)
 
 
-def _kept(samples: Samples, filmed: int) -> Samples:
+def _kept(samples: Samples, checks: Checks, filmed: int) -> Samples:
     """Return samples on the host, with the trajectories of the first few alone: those of thousands fill the memory."""
-    return processes.on_host(samples._replace(trajectory=samples.trajectory[: max(filmed, 0)]))
+    return received((samples._replace(trajectory=samples.trajectory[: max(filmed, 0)]), checks))
 
 
 def base(directory: Path, name: str, output: Path | None) -> Path:
@@ -155,7 +157,7 @@ def check(
 
 
 def drawer(model: Model, name: str):
-    """Return the jitted (params, keys, labels=None, guide=None) -> `Samples` of one of the run's samplers."""
+    """Return the jitted (params, keys, labels=None, guide=None) -> (`Samples`, `Checks`) of a sampler of the run."""
     sampler = model.samplers[name]
     kept = min(FRAMES, len(sampler.grid(model.sde)))
 
@@ -163,7 +165,7 @@ def drawer(model: Model, name: str):
         conditions = None if labels is None or not model.record.label_count else model.conditions(labels)
         return replace(model, params=params).sample(keys, sampler, kept, conditions, guide, labels)
 
-    return jax.jit(draw)
+    return jax.jit(judged(draw))
 
 
 def _write(

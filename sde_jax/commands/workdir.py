@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -233,15 +232,3 @@ def abstract_state(record: Record, mesh: Mesh, params: Params | None = None) -> 
     return jax.tree.map(
         lambda a, sharding: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), state, sharded(state, mesh)
     )
-
-
-@contextmanager
-def failures_reported() -> Iterator[None]:
-    """Raise what a solver says when it fails inside a compiled program as a `RunError` of one line."""
-    try:
-        yield
-    except RuntimeError as error:
-        said = re.search(r"[^\n:]*(did not reach|came to NaN) [^\n]*", str(error))
-        if said is None:
-            raise
-        raise RunError(said.group().strip()) from None

@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
+from sde_jax.checks import require
 from sde_jax.errors import InputError
 from sde_jax.typing import Array, Key
 
@@ -52,10 +52,9 @@ class Scaling:
         """The binary logarithm of the data's units in one unit of x_0, the mean over the numbers."""
         return sum(map(math.log2, self.scale)) / len(self.scale)
 
-    def guarded(self, data: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
-        """Return the data; raises, when the result is computed, for NaN and infinity."""
-        data = jnp.asarray(data)
-        return eqx.error_if(data, ~jnp.all(jnp.isfinite(data)), "data hold NaN or infinity: expected finite numbers")
+    def guarded(self, x0: Float[Array, "..."], data: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
+        """Return an x_0 of the data; raises, when the result is computed, for data that are NaN or infinite."""
+        return require(x0, jnp.isfinite(jnp.asarray(data)), "data hold NaN or infinity: expected finite numbers")
 
     def draw(self, key: Key, data: Float[ArrayLike, "..."], dequantizer: Any = None) -> tuple[Array, Array]:
         """Return (x_0, 0): real numbers have no cell in which to draw."""

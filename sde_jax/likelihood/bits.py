@@ -60,16 +60,16 @@ def bits_per_dim(
     """
     if bound is not None and not (divergence is tolerance is solver is None):
         raise InputError("bits_per_dim: a bound solves no ODE: expected no divergence, tolerance or solver beside it")
-    begin, (first, second), data = _start(encoding, sde, start), jax.random.split(key), encoding.guarded(data)
+    begin, (first, second), data = _start(encoding, sde, start), jax.random.split(key), jnp.asarray(data)
     if data.size == 0:
         raise InputError(f"an image of shape {data.shape}: expected one or more numbers")
-    x, log_q = encoding.draw(first, data, dequantizer)
+    (x, log_q), to_bits = encoding.draw(first, data, dequantizer), 1 / (data.size * jnp.log(2.0))
+    x = encoding.guarded(x, data)
     if bound is None:
         settings: dict[str, Any] = {"divergence": divergence, "tolerance": tolerance, "solver": solver}
         result = log_likelihood(second, sde, denoise, x, start=begin, **settings)
     else:
         result = bound(second, sde, denoise, x, start=begin)
-    to_bits = 1 / (data.size * jnp.log(2.0))
     bits = (log_q - result.value) * to_bits + encoding.log2_scale
     blur = getattr(result, "blur", jnp.nan * bits)
     return BitsPerDim(bits, result.standard_error * to_bits, result.evaluations, blur)

@@ -5,15 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import norm
 from jaxtyping import ArrayLike, Float, Int
 
+from sde_jax.checks import finite, require
 from sde_jax.errors import InputError, whole
-from sde_jax.ode import finite
 from sde_jax.pytree import concrete, holds
 from sde_jax.typing import Array, Key
 
@@ -61,11 +60,12 @@ class Quantization:
         """Return the levels that x_0 lie in, as `quantize`."""
         return self.quantize(x0)
 
-    def guarded(self, data: Int[ArrayLike, "..."]) -> Int[Array, "..."]:
-        """Return the data as `checked`; raises, when the result is computed, for numbers that are no levels."""
+    def guarded(self, x0: Float[Array, "..."], data: Int[ArrayLike, "..."]) -> Float[Array, "..."]:
+        """Return an x_0 of the data; raises, when the result is computed, for numbers that are no levels."""
         data = self.checked(data)
-        outside = ~jnp.all((data >= 0) & (data <= self.levels - 1))
-        return eqx.error_if(data, outside, f"an image with numbers that are no levels of {self}")
+        return require(
+            x0, (data >= 0) & (data <= self.levels - 1), f"an image with numbers that are no levels of {self}"
+        )
 
     def place(self, image: Int[ArrayLike, "..."], u: Float[Array, "..."]) -> Float[Array, "..."]:
         """Return the points at the fractions u of the cells of an image. Raises `InputError` as `checked` does."""
@@ -96,7 +96,7 @@ class Quantization:
         Raises, when the result is computed, for NaN.
         """
         x = jnp.asarray(x)
-        x = eqx.error_if(x, jnp.any(jnp.isnan(x)), "quantize: x holds NaN: expected numbers")
+        x = require(x, ~jnp.isnan(x), "quantize: x holds NaN: expected numbers")
         level = jnp.floor((x - self.low) / self.cell)
         return jnp.clip(level, 0, self.levels - 1).astype(self.dtype)
 
@@ -164,4 +164,4 @@ class Variational:
                 f"{jnp.shape(image)}: expected the image's and ()"
             )
         log_q = finite(jnp.asarray(log_q), "Variational: log q is NaN or infinite: expected a finite number")
-        return eqx.error_if(u, ~jnp.all((u >= 0) & (u <= 1)), "Variational: expected u in [0, 1]"), log_q
+        return require(u, (u >= 0) & (u <= 1), "Variational: expected u in [0, 1]"), log_q

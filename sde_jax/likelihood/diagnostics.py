@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
+from sde_jax.checks import finite
 from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.likelihood.divergence import Divergence, Exact, linear
 from sde_jax.likelihood.probes import Rademacher
-from sde_jax.ode import finite
 from sde_jax.prediction import score_of
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key, Time

@@ -2,13 +2,12 @@
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
+from sde_jax.checks import finite, require
 from sde_jax.errors import InputError, takes_components, whole
-from sde_jax.ode import finite
 from sde_jax.prediction import check_single, clean_error, estimates_of, require_score
 from sde_jax.pytree import in_one_line
 from sde_jax.sde import GaussianPath, last_time, log_snr_range, state_of
@@ -58,7 +57,7 @@ def elbo(key: Key, sde: GaussianPath, denoise: Denoiser, data: Any, *, strata: i
     jax.eval_shape(sde.prior_log_prob, x0)
     x0 = finite(x0, "elbo: the data hold NaN or infinity: expected finite numbers")
     end, (low, high) = last_time(sde, start), log_snr_range(sde, start)
-    low = eqx.error_if(low, ~jnp.isfinite(high - low), "elbo: log_snr is infinite at `start`: start inside")
+    low = require(low, jnp.isfinite(high - low), "elbo: log_snr is infinite at `start`: start inside")
     where, noise = jax.random.split(key)
     uniform = jax.random.uniform(where, (2, strata))
     times = jax.vmap(sde.time_of)((low + (high - low) * (jnp.arange(strata) + uniform) / strata).ravel())

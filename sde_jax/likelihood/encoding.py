@@ -35,6 +35,6 @@ class Encoding(Protocol):
         """Return the data that x_0 stand for."""
         ...
 
-    def guarded(self, data: Num[ArrayLike, "..."]) -> Any:
-        """Return the data; raises, when the result is computed, where they are none that can be encoded."""
+    def guarded(self, x0: Float[Array, "..."], data: Num[ArrayLike, "..."]) -> Float[Array, "..."]:
+        """Return an x_0 of the data; raises, when the result is computed, where they are none that can be encoded."""
         ...

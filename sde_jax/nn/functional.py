@@ -1,6 +1,7 @@
 """The single seam between Flax and the rest: a module becomes a pure function and a pytree."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Protocol
 
 import jax
@@ -33,7 +34,19 @@ def drawn(architecture: Buildable, shape: tuple[int, ...], seed: int) -> nnx.Mod
 
 
 def outline(architecture: Buildable, shape: tuple[int, ...]) -> nnx.Module:
-    """Return a module for examples of `shape` with shapes and dtypes in the place of parameters."""
+    """Return a module for examples of `shape` with shapes and dtypes in the place of parameters.
+
+    The last few are kept: to build a large network takes seconds, and a command asks for its own several times.
+    """
+    try:
+        return _outlined(architecture, shape, jnp.result_type(float))
+    except TypeError:  # an architecture of a user's that has no hash
+        return _outlined.__wrapped__(architecture, shape, jnp.result_type(float))
+
+
+@lru_cache(maxsize=4)
+def _outlined(architecture: Buildable, shape: tuple[int, ...], real: Any) -> nnx.Module:
+    del real  # the type of real numbers, which shapes are told with, may be changed
     return nnx.eval_shape(lambda: architecture.build(shape, rngs=nnx.Rngs(0)))
 
 

@@ -1,6 +1,5 @@
 """Adaptive solving, through diffrax."""
 
-from sde_jax.ode.finite import finite as finite
 from sde_jax.ode.flow import Flow as Flow
 from sde_jax.ode.flow import check_start as check_start
 from sde_jax.ode.flow import integrate as integrate

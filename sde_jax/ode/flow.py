@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Int
 
+from sde_jax.checks import finite
 from sde_jax.errors import InputError
-from sde_jax.ode.finite import finite
 from sde_jax.ode.methods import Method, Tsit5, evaluations
+from sde_jax.ode.recorded import solved
 from sde_jax.ode.tolerance import Tolerance
 from sde_jax.pytree import in_one_line, known
 from sde_jax.typing import Array, Time
@@ -48,22 +49,20 @@ def integrate(
     scheme, times = check_explicit(method), jnp.asarray(times)
     (before, each), given = evaluations(scheme), first is not None
     term = diffrax.ODETerm(lambda t, y, args: field(y, jnp.asarray(t)))
-    solution = diffrax.diffeqsolve(
+    values, solution = solved(
         term,
         scheme,
-        t0=start,
-        t1=times[-1],
+        y,
+        start,
+        times,
         dt0=None,
-        y0=y,
-        saveat=diffrax.SaveAt(ts=times),
         stepsize_controller=method.controller(tolerance),
         # The start is evaluated here, once: diffrax does it again for every first step that is rejected.
-        solver_state=(jnp.array(False), first if given else term.vf(start, y, None)) if before else None,
+        state=(jnp.array(False), first if given else term.vf(start, y, None)) if before else None,
         max_steps=tolerance.max_steps,
         adjoint=diffrax.RecursiveCheckpointAdjoint() if differentiable else diffrax.ForwardMode(),
-        throw=False,
     )
-    values = jax.tree.map(lambda v: tolerance.require(v, solution, "the probability-flow ODE"), solution.ys)
+    values = jax.tree.map(lambda v: tolerance.require(v, solution, "the probability-flow ODE"), values)
     return Flow(values, max(before, given) + each * solution.stats["num_steps"])
 
 

@@ -99,7 +99,10 @@ class Heun(_Proportional):
 
 @dataclass(frozen=True)
 class _Cautious(_Proportional):
-    """Steps of an SDE: corrected by halves, and none below `least`, since a path of noise is never smooth."""
+    """Steps of an SDE: corrected by halves, and none below `least`, since a path of noise is never smooth.
+
+    least: as a part of the whole way.
+    """
 
     pcoeff: float = 0.1
     icoeff: float = 0.3

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import diffrax
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sde_jax.checks import require
 from sde_jax.errors import InputError, whole
 from sde_jax.pytree import concrete
 
@@ -39,9 +39,9 @@ class Tolerance:
 
     def require(self, value: Any, solution: diffrax.Solution, what: str) -> Any:
         """Return `value`; raise, when it is computed, if the solution did not reach the tolerance."""
-        return eqx.error_if(
+        return require(
             value,
-            ~diffrax.is_successful(solution.result),
+            diffrax.is_successful(solution.result),
             f"{what} did not reach rtol={self.rtol:g}, atol={self.atol:g} within {self.max_steps} steps: "
             "loosen the tolerance or raise max_steps",
         )

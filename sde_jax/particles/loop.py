@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Bool, Float, Int
 
+from sde_jax.checks import finite
 from sde_jax.errors import InputError, takes_components, whole
-from sde_jax.ode import finite
 from sde_jax.particles.resampling import effective_sample_size, normalized, systematic
 from sde_jax.pytree import in_one_line
 from sde_jax.sampling.grids import checked

@@ -1,10 +1,10 @@
 """Weights of particles and their resampling, in log space."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
+from sde_jax.checks import require
 from sde_jax.typing import Array, Key
 
 
@@ -15,9 +15,9 @@ def normalized(log_weights: Float[Array, " n"]) -> Float[Array, " n"]:
     and where all are -inf.
     """
     total = jax.nn.logsumexp(log_weights)
-    log_weights = eqx.error_if(
+    log_weights = require(
         log_weights,
-        ~jnp.isfinite(total),
+        jnp.isfinite(total),
         "the particles' log-weights hold NaN or +inf, or are all -inf: expected at least one finite, and none NaN or "
         "+inf; look at the models and the potential, or take more steps",
     )

@@ -4,11 +4,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sde_jax.checks import require
 from sde_jax.errors import InputError, takes_components
 from sde_jax.prediction.parameterization import Parameterization
 from sde_jax.prediction.tweedie import Estimates, Estimator, noise_beside, require_no_score
@@ -84,7 +84,7 @@ def check_single(denoise: Denoiser, x: Array, t: Time) -> Array:
     message = f"x of shape {x.shape}, of which the denoiser takes each row for itself: expected one; lift by jax.vmap"
     if concrete(same) and same:
         raise InputError(message)
-    return eqx.error_if(x, same, message)
+    return require(x, ~same, message)
 
 
 EXCHANGED = "the denoiser takes its arguments as (t, x): expected (x, t) -> E[x_0 | x_t = x]"

@@ -1,6 +1,7 @@
 """Adaptive solvers, through diffrax: steps as long as a tolerance allows."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import diffrax
 import jax
@@ -10,6 +11,7 @@ import lineax
 from sde_jax.errors import InputError, takes_components
 from sde_jax.ode import Method, ShARK, Tolerance, Tsit5, evaluations, integrate
 from sde_jax.ode.flow import check_explicit
+from sde_jax.ode.recorded import solved
 from sde_jax.pytree import known
 from sde_jax.reverse import check_churn, reverse
 from sde_jax.sampling.ends import check_rates, check_velocity
@@ -84,31 +86,37 @@ class ReverseSDE:
         self.tolerance.check_resolution(x)
         drift, noise = reverse(sde, denoise, self.churn)
         scheme = self.solver.scheme()
+        # Time runs from 0 to 1, which diffrax can look at while tracing: of a traced end it would ask the host.
         elapsed = grid[0] - grid[frames_of(len(grid) - 1, max(frames, 1))]
-        brownian = diffrax.VirtualBrownianTree(
-            0.0, elapsed[-1], tol=1e-4, shape=jax.typeof(x), key=key, levy_area=diffrax.SpaceTimeLevyArea
-        )
+        whole = elapsed[-1]
+        t = lambda tau: grid[0] - whole * tau  # noqa: E731
+        scale = lambda tau, y: jnp.sqrt(whole) * noise(t(tau)) * jnp.ones_like(y)  # noqa: E731
+        area = diffrax.SpaceTimeLevyArea
+        brownian = _BrownianTree(0.0, 1.0, tol=1e-4, shape=jax.typeof(x), key=key, levy_area=area)
         terms = diffrax.MultiTerm(
-            diffrax.ODETerm(lambda tau, y, args: -drift(y, grid[0] - tau)),
-            diffrax.ControlTerm(
-                lambda tau, y, args: lineax.DiagonalLinearOperator(noise(grid[0] - tau) * jnp.ones_like(y)),
-                brownian,
-            ),
+            diffrax.ODETerm(lambda tau, y, args: -whole * drift(y, t(tau))),
+            diffrax.ControlTerm(lambda tau, y, args: lineax.DiagonalLinearOperator(scale(tau, y)), brownian),
         )
-        solution = diffrax.diffeqsolve(
+        values, solution = solved(
             terms,
             scheme,
-            t0=0.0,
-            t1=elapsed[-1],
+            x,
+            0.0,
+            elapsed / whole,
+            end=1.0,
             dt0=1e-3,
-            y0=x,
-            saveat=diffrax.SaveAt(ts=elapsed),
             stepsize_controller=self.solver.controller(self.tolerance),
             max_steps=self.tolerance.max_steps,
             adjoint=diffrax.ForwardMode(),
-            throw=False,
         )
-        values = self.tolerance.require(solution.ys, solution, "the reverse SDE")
+        values = self.tolerance.require(values, solution, "the reverse SDE")
         return Solution(
             values[-1], evaluations(scheme)[1] * solution.stats["num_steps"], values if frames else values[:0]
         )
+
+
+class _BrownianTree(diffrax.VirtualBrownianTree):
+    """diffrax's tree, of which times are asked between 0 and 1 alone: without its callback that looks at them."""
+
+    def _evaluate(self, r: Any) -> Any:
+        return jax.tree.map(lambda key, shape: self._evaluate_leaf(key, r, shape), self.key, self.shape)

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
+from sde_jax.checks import finite
 from sde_jax.errors import InputError, takes_components, whole
-from sde_jax.ode import finite
 from sde_jax.prediction import check_denoiser, moved, require_score, score_of
 from sde_jax.pytree import concrete, known
 from sde_jax.sampling.ddim import DDIM

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sde_jax.checks import finite
 from sde_jax.errors import InputError
-from sde_jax.ode import finite
 from sde_jax.pytree import concrete
 from sde_jax.sampling.langevin import LangevinDynamics
 from sde_jax.sampling.predictor_corrector import Corrector, PredictorCorrector

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, Float, Int
 
+from sde_jax.checks import require
 from sde_jax.errors import InputError, takes_components
 from sde_jax.ode import Method, Tolerance, check_start, integrate
 from sde_jax.prediction import check_denoiser
@@ -97,7 +97,7 @@ def interpolate(
     (a, near), (b, far) = (_polar(latent - centre) for latent in (one, other))
     # atan2 of half the chords keeps its digits at small angles, where the arc cosine has none
     theta = 2 * jnp.arctan2(jnp.linalg.norm((a - b).ravel()), jnp.linalg.norm((a + b).ravel()))
-    theta = eqx.error_if(theta, ~(theta < 0.999 * jnp.pi), "interpolate: no way between opposite or central latents")
+    theta = require(theta, theta < 0.999 * jnp.pi, "interpolate: no way between opposite or central latents")
 
     def between(w: Array) -> Array:
         share = [v * jnp.sinc(v * theta / jnp.pi) / jnp.sinc(theta / jnp.pi) for v in (1 - w, w)]

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, Float, Int
 
+from sde_jax.checks import finite
 from sde_jax.errors import InputError, whole
-from sde_jax.ode import finite
 from sde_jax.prediction import check_denoiser, moved, require_score
 from sde_jax.pytree import in_one_line
 from sde_jax.sampling.grids import checked, frames_of

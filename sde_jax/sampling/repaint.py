@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
+from sde_jax.checks import finite
 from sde_jax.errors import InputError, whole
-from sde_jax.ode import finite
 from sde_jax.sampling.grids import frames_of
 from sde_jax.sampling.imputation import NOT_FINITE, Imputed
 from sde_jax.sampling.solver import Solution, Step

@@ -2,12 +2,12 @@
 
 from typing import Protocol
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from sde_jax.checks import require
 from sde_jax.errors import InputError
 from sde_jax.pytree import concrete, known
 from sde_jax.sde.path import path
@@ -108,8 +108,7 @@ class Affine:
 def _within(data: Array, low: float, high: float, remedy: str) -> Array:
     """Return the data; raise, now or within a transformation when it is computed, unless low < data < high."""
     if not concrete((data, low, high)):
-        outside = ~jnp.all((data > low) & (data < high))
-        return eqx.error_if(data, outside, f"data outside the domain of the bijection: {remedy}")
+        return require(data, (data > low) & (data < high), f"data outside the domain of the bijection: {remedy}")
     values = np.asarray(data)
     if not np.all((values > low) & (values < high)):
         least, most = np.min(values), np.max(values)

@@ -88,7 +88,7 @@ def test_samples_are_drawn_from_the_averages_of_the_newest_checkpoint(run, state
     assert model.step == int(state.step) == 12
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(5), i))(np.arange(2))
     sample.run(run, "pc", 2, 5, output=tmp_path / "x")
-    expected = sample.drawer(model, "pc")(state.averages, keys).x
+    expected = sample.drawer(model, "pc")(state.averages, keys)[0].x
     np.testing.assert_allclose(drawn(tmp_path / "x")["x"], expected, atol=1e-4)
 
 
@@ -153,7 +153,7 @@ def test_one_of_several_averages_is_drawn_with_by_its_name(averaged, tmp_path, s
     assert facts["average"] == "0.1"
     model = load(Workdir(run))
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(0), i))(jax.numpy.arange(2))
-    expected = sample.drawer(model, "pc")(state_of(run).averages[1], keys).x
+    expected = sample.drawer(model, "pc")(state_of(run).averages[1], keys)[0].x
     np.testing.assert_allclose(np.load(run / "samples_pc.0.1.npz")["x"], expected, rtol=1e-4, atol=1e-4)
     assert not (run / "samples_pc.npz").exists()
 

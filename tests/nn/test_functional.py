@@ -169,3 +169,20 @@ def test_every_block_of_an_evaluation_drops_out_by_a_key_of_its_own():
     assert len({tuple(words) for words in drawn}) == 3
     assert drawn == [jax.random.key_data(key).tolist() for key in given(jax.random.key(0))]
     assert given(None) == [None] * 3
+
+
+def test_the_shapes_of_a_network_are_traced_once_for_all_that_ask():
+    built = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Counted(MLP):
+        def build(self, shape, *, rngs):
+            built.append(shape)
+            return super().build(shape, rngs=rngs)
+
+    network = Counted(width=8, depth=1)
+    first, again = abstract(network, (3,))[1], abstract(network, (3,), Compute(bfloat16=True))[1]
+    assert jax.tree.structure(first) == jax.tree.structure(again)
+    abstract(network, (4,))
+    abstract(dataclasses.replace(network, width=10), (3,))
+    assert built == [(3,), (4,), (3,)]

@@ -73,11 +73,14 @@ def test_the_adaptive_reverse_sde_has_the_moments_of_the_data(churn):
 def test_a_tolerance_out_of_reach_raises_instead_of_returning_samples(solver):
     solver = solver(tolerance=sj.Tolerance(rtol=1e-6, atol=1e-6, max_steps=5))
     denoise = sj.exact.GaussianDenoiser(sj.VP(), MEAN, COVARIANCE)
-    draw = jax.jit(lambda keys: sj.sample(keys, solver, sj.VP(), denoise, sj.grids.uniform(5), (2,)).x)
-    with pytest.raises(
-        RuntimeError, match=r"did not reach rtol=1e-06, atol=1e-06 within 5 steps: loosen the tolerance"
-    ):
-        jax.block_until_ready(draw(jax.random.split(jax.random.key(0), 2)))
+    draw = lambda keys: sj.sample(keys, solver, sj.VP(), denoise, sj.grids.uniform(5), (2,)).x  # noqa: E731
+    keys = jax.random.split(jax.random.key(0), 2)
+    for run in (draw, sj.checked(draw)):
+        with pytest.raises(
+            sj.NumericalError, match=r"did not reach rtol=1e-06, atol=1e-06 within 5 steps: loosen the tolerance"
+        ):
+            run(keys)
+    assert np.all(np.isnan(jax.jit(draw)(keys)))
 
 
 # of ShARK, the method unless given, also in test_loop.py

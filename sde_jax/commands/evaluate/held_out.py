@@ -14,7 +14,6 @@ from sde_jax.commands.evaluate.results import FOLDER, File, Row, finite, told
 from sde_jax.commands.evaluate.subject import Subject
 from sde_jax.commands.likelihood import Scorer, by_elbo, by_flow
 from sde_jax.commands.sample import save_arrays
-from sde_jax.commands.workdir import failures_reported
 from sde_jax.data import Source, passing
 from sde_jax.model import Model
 from sde_jax.objective import Independent
@@ -100,8 +99,7 @@ class Likelihood:
 
         names = ("bits", "trace_error", "evaluations")
         start = {**{key: np.zeros(0) for key in names}, "index": np.zeros(0, np.int64)}
-        with failures_reported():
-            return subject.rounds(of, self._total, rows).run(start, advance, name)
+        return subject.rounds(of, self._total, rows).run(start, advance, name)
 
     def results(self, subject: Subject, measured: dict[str, Any]) -> tuple[list[Row], list[File]]:
         """Return the mean of each bound."""

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from sde_jax import processes
+from sde_jax.checks import judged
 from sde_jax.codec import encode
 from sde_jax.commands.evaluate.neighbours import nearest_examples
 from sde_jax.commands.evaluate.reference import Reference
@@ -16,8 +17,8 @@ from sde_jax.commands.evaluate.request import Job
 from sde_jax.commands.evaluate.results import FOLDER, File, Row, finite, told
 from sde_jax.commands.evaluate.sample_labels import SampleLabels
 from sde_jax.commands.evaluate.subject import Subject
+from sde_jax.commands.received import received
 from sde_jax.commands.sample import example_keys, save_arrays
-from sde_jax.commands.workdir import failures_reported
 from sde_jax.data import Source
 from sde_jax.metrics import Extractor, Outputs
 from sde_jax.model import Model
@@ -72,7 +73,7 @@ class Samples:
             samples = replace(model, params=params).sample(keys, sampler, conditions=conditions)
             return record.encoding.values(samples.x), samples.evaluations
 
-        self._draw = jax.jit(draw)
+        self._draw = jax.jit(judged(draw))
 
     def measure(self, subject: Subject) -> Measured:
         """Return the states of all metrics over the samples of a checkpoint."""
@@ -92,9 +93,9 @@ class Samples:
         def draw(first: int, count: int) -> Drawn:
             index = np.arange(first, first + rows)
             labels = jax.device_put(self._labels.at(index), by_example(record.mesh()))
-            data, evaluations = self._draw(subject.model.params, keys(index), labels)
+            (data, evaluations), checks = self._draw(subject.model.params, keys(index), labels)
             drawn = Drawn(data, *self._extractor(data), evaluations)
-            return jax.tree.map(lambda a: a[:count], processes.on_host(drawn))
+            return jax.tree.map(lambda a: a[:count], received((drawn, checks)))
 
         def advance(state: Measured, first: int, last: int) -> Measured:
             parts = [draw(i, last - i) for i in range(first, last, rows)]
@@ -106,8 +107,7 @@ class Samples:
             np.array(0, np.int64),
             np.zeros((0, *record.shape), record.encoding.dtype),
         )
-        with failures_reported():
-            return subject.rounds(of, evaluation.num_samples, size).run(start, advance, f"samples of {self._job.name}")
+        return subject.rounds(of, evaluation.num_samples, size).run(start, advance, f"samples of {self._job.name}")
 
     def _with(self, subject: Subject, state: Measured, drawn: Drawn, first: int) -> Measured:
         outputs = Outputs(drawn.features, drawn.logits, np.arange(first, first + len(drawn.data)))

@@ -11,8 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from sde_jax import processes
+from sde_jax.checks import judged
+from sde_jax.commands.received import received
 from sde_jax.commands.restoration.request import Request, Setting
-from sde_jax.commands.workdir import failures_reported
 from sde_jax.ensembles import Ensemble, draw
 from sde_jax.measurement import Measurement, measure
 from sde_jax.model import Model, Record
@@ -95,11 +96,11 @@ def in_batches(
     rows = -(-min(total, rows) // mesh.size) * mesh.size
     place = lambda at: jax.device_put(jax.tree.map(lambda a: a[at], given), by_example(mesh))  # noqa: E731
     starts = range(0, total, rows)
-    compiled = jax.jit(program).lower(model.params, place(np.arange(rows) % total)).compile()
+    compiled = jax.jit(judged(program)).lower(model.params, place(np.arange(rows) % total)).compile()
     began, parts = time.monotonic(), []
     silent = len(starts) == 1 or not processes.is_first()
-    with failures_reported(), tqdm(starts, desc=name, unit="batch", disable=silent) as bar:
+    with tqdm(starts, desc=name, unit="batch", disable=silent) as bar:
         for start in bar:
-            parts.append(processes.on_host(compiled(model.params, place(np.arange(start, start + rows) % total))))
+            parts.append(received(compiled(model.params, place(np.arange(start, start + rows) % total))))
     seconds = time.monotonic() - began
     return jax.tree.map(lambda *a: np.concatenate(a)[:total], *parts), seconds
