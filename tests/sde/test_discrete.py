@@ -119,3 +119,11 @@ def test_between_rows_of_very_different_steps_the_signal_falls_all_the_same(last
     t = jnp.linspace(0, 1, 2001)
     slopes = jax.vmap(lambda t: sde.rates(t)[0])(t)
     assert slopes.max() <= 1e-12
+
+
+def test_the_rate_at_a_row_is_the_mean_of_the_increments_beside_it():
+    sde = sj.DDPM(steps=40)
+    table = 0.5 * np.cumsum(np.log1p(-sde.betas()))
+    for i in (1, 7, 38):
+        f, _ = sde.rates(sde.time(i))
+        np.testing.assert_allclose(f, 39 * (table[i + 1] - table[i - 1]) / 2, rtol=1e-9)
