@@ -6,7 +6,7 @@ UV := UV_LINK_MODE=copy $(BIN)/uv
 WORKERS ?= -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-all lint types lock benchmarks clean
+.PHONY: help quickstart test test-all mutants lint types lock benchmarks clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,9 @@ test: .venv/.developed  ## the default tests (22 minutes on 2 CPU cores)
 
 test-all: .venv/.developed  ## all tests, the slow ones too
 	$(BIN)/python -m pytest $(WORKERS) $(ARGS)
+
+mutants: .venv/.developed  ## whether the default tests notice wrong mathematics (hours: nightly)
+	$(BIN)/python -m tests.mutants --jobs 2 $(ARGS)
 
 lint: .venv/.developed  ## ruff
 	$(BIN)/ruff check .

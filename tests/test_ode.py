@@ -145,3 +145,21 @@ def test_a_part_keeps_to_the_tolerance_whatever_is_solved_beside_it():
     alone, beside = solve((jnp.ones(()),)), solve((jnp.ones(()), jnp.zeros(10_000)))
     assert beside.evaluations == alone.evaluations
     np.testing.assert_array_equal(beside.values[0], alone.values[0])
+
+
+def test_the_relative_tolerance_is_of_the_size_of_y_and_the_absolute_one_is_not():
+    """Where rtol alone counts steps do not depend on the units of y; where atol alone counts they do."""
+
+    def evaluations(tolerance, scale):
+        y = scale * jnp.ones(1)
+        return int(integrate(lambda y, t: -2 * t * y, y, 0.0, jnp.ones(1), tolerance).evaluations)
+
+    relative, absolute = sj.Tolerance(rtol=1e-4, atol=1e-30), sj.Tolerance(rtol=1e-5, atol=1e-2)
+    assert evaluations(relative, 1e-4) == evaluations(relative, 1.0)
+    assert evaluations(absolute, 1e-4) < evaluations(absolute, 1e4)
+
+
+@pytest.mark.parametrize("method", [ode.Tsit5(), ode.ShARK()], ids=str)
+def test_a_controller_keeps_each_tolerance_in_its_own_place(method):
+    controller = method.controller(sj.Tolerance(rtol=1e-3, atol=1e-6))
+    assert (controller.rtol, controller.atol) == (1e-3, 1e-6)

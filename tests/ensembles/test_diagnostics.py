@@ -170,3 +170,45 @@ def test_what_counts_nothing_is_no_histogram(wrong):
         uniformity(wrong)
     with pytest.raises(InputError, match="bins = 0"):
         rank_histogram(np.zeros(2), np.zeros((2, 3)), 0)
+
+
+def test_the_error_of_a_mean_over_examples_is_the_textbooks():
+    """Of one entry an example the score is a plain mean: its error is the deviation, n - 1 degrees, over sqrt(n)."""
+    truth, members = gaussians(n=4, entries=1)
+    for measure in (crps, lambda *a: coverage(*a, 0.7)):
+        alone = [measure(truth[i : i + 1], members[i : i + 1]).value for i in range(4)]
+        found = measure(truth, members)
+        assert found.value == pytest.approx(np.mean(alone))
+        assert found.standard_error == pytest.approx(np.std(alone, ddof=1) / 2)
+
+
+def test_the_error_of_the_ratio_is_its_deviation_over_sets_of_examples():
+    truth, members = gaussians(spread=0.7, n=200 * 300, m=4, entries=1)
+    sets = zip(truth.reshape(300, 200, 1), members.reshape(300, 200, 4, 1), strict=True)
+    found = [spread_skill(*one).ratio for one in sets]
+    deviation = np.std([one.value for one in found], ddof=1)
+    # 300 sets tell a deviation to 4%
+    assert np.mean([one.standard_error for one in found]) == pytest.approx(deviation, rel=0.15)
+
+
+def test_two_members_have_the_variance_of_half_their_squared_difference():
+    found = spread_skill(np.zeros((3, 1)), np.array([[[-1.0], [1.5]], [[2.0], [0.0]], [[1.0], [1.0]]]))
+    assert found.spread == pytest.approx(np.sqrt(np.mean([2.5**2, 2.0**2, 0]) / 2))
+    assert found.ratio.value == pytest.approx(np.sqrt(3 / 2) * found.spread / found.skill)
+
+
+def test_ranks_stand_for_their_own_part_of_the_interval():
+    """Two members: a truth below both is in the first third, one between them in the second."""
+    members = np.tile(np.array([0.0, 1.0])[:, None], (3, 1, 1))
+    rows = rank_histogram(np.array([[-1.0], [0.5], [2.0]]), members, 3)
+    np.testing.assert_allclose(rows, np.eye(3), atol=1e-12)
+    assert coverage(np.array([[0.5]]), members[:1], 1 / 3).value == pytest.approx(1)
+    assert coverage(np.array([[-1.0]]), members[:1], 1 / 3).value == pytest.approx(0, abs=1e-12)
+
+
+def test_the_p_value_has_one_degree_less_than_there_are_bins():
+    rows = np.repeat(np.eye(2), [60, 40], axis=0)
+    found = uniformity(rows)
+    assert found.degrees == 1
+    # of one degree: the square of a normal
+    assert found.p_value == pytest.approx(2 * norm.sf(np.sqrt(found.chi_square)))

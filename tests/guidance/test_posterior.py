@@ -270,3 +270,14 @@ def test_a_measurement_that_does_not_fit_is_refused_before_anything_is_computed(
     prior = exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
     with pytest.raises(InputError, match="y of shape"):
         posterior(prior, sde, Measurement(Matrix(POOL), np.zeros(3), Independent(1.0)), PiGDM(), (4,))
+
+
+def test_an_offset_however_far_is_no_explosion():
+    """The posterior of x_t about an offset is that about 0, and x - b is what noise explains."""
+    far = sj.Shifted(sj.VP(), lambda t: 1e4 * t)
+    measurement = Measurement(Identity(), jnp.array([0.5, -0.2]), Independent(0.3))
+    x, t, found = jnp.array([0.4, -1.0]), 0.6, []
+    for sde in (sj.VP(), far):
+        denoise = exact.GaussianDenoiser(sde, 0.0, 0.5)
+        found.append(posterior(denoise, sde, measurement, MomentMatching(), (2,))(x + sde.offset(t), t))
+    np.testing.assert_allclose(*found, rtol=1e-6)

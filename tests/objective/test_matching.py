@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import sde_jax as sj
-from sde_jax.objective import by_noise_level
+from sde_jax.objective import MinSNR, by_noise_level
 
 PATHS = [sj.VP(), sj.SubVP(), sj.VE()]
 MEAN, COVARIANCE = np.array([0.5, -1.0]), np.array([[0.4, 0.15], [0.15, 0.2]])
@@ -101,3 +101,13 @@ def test_an_estimate_of_another_shape_and_a_batch_of_times_have_no_loss():
     for denoise, t in ((lambda x, t: x[:1], 0.5), (lambda x, t: x.sum(), 0.5), (lambda x, t: x, jnp.full(3, 0.5))):
         with pytest.raises(sj.InputError, match="expected one example, one time and an estimate"):
             sj.denoising_score_matching(key, sde, denoise, x0, t, sj.Simple())
+
+
+def test_every_level_and_every_example_has_noise_of_its_own():
+    """Of a denoiser that answers 0 for x_0 = 0 no error is left; of x itself it is the noise, sigma^2 z^2."""
+    sde, n = sj.VP(), 4000
+    losses = jax.jit(lambda x0, times: by_noise_level(KEY, sde, lambda x, t: x, x0, times, MinSNR(1e-6)))
+    one, other = (losses(jnp.zeros((m, 1)), jnp.full(2, T)) / 1e-6 / sde.variance(T) for m in (1, n))
+    assert abs(one[0] - one[1]) > 1e-3
+    # a mean of n independent z^2 has the deviation sqrt(2 / n)
+    np.testing.assert_allclose(other, 1, atol=4.5 * np.sqrt(2 / n))

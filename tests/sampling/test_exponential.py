@@ -221,3 +221,17 @@ def test_more_history_than_steps_and_a_restart_that_never_comes_are_refused():
         sj.sample(keys, sj.DPMSolverMultistep(order=3), sde, denoise, grids.uniform(2), (2,))
     with pytest.raises(sj.InputError, match=r"expected a step that starts at or below low = 0.1"):
         sj.sample(keys, sj.Restart(low=0.1), sde, denoise, grids.uniform(2), (2,))
+
+
+@pytest.mark.parametrize("eta", [0.3, 0.5])
+def test_ddims_noise_is_that_of_its_paper(eta):
+    """Song, Meng & Ermon 2021, eq. 16: sigma = eta sqrt((1 - a_s) / (1 - a_t)) sqrt(1 - a_t / a_s), a = alpha^2."""
+    sde, t, s = sj.VP(), 0.6, 0.35
+    a_t, a_s = (float(sde.alpha(time)) ** 2 for time in (t, s))
+    sigma = eta * np.sqrt((1 - a_s) / (1 - a_t) * (1 - a_t / a_s))
+    x, x0 = jnp.array([0.7, -1.2]), jnp.array([0.2, 0.1])
+    step, _ = sj.DDIM(eta).step(jax.random.key(0), x, t, s, (), sde=sde, denoise=lambda x, t: x0)
+    eps = (x - np.sqrt(a_t) * x0) / np.sqrt(1 - a_t)
+    np.testing.assert_allclose(step.mean, np.sqrt(a_s) * x0 + np.sqrt(1 - a_s - sigma**2) * eps, rtol=1e-10)
+    z = sde.noise(jax.random.key(0), x.shape, x.dtype)
+    np.testing.assert_allclose(step.x - step.mean, sigma * z, rtol=1e-10)

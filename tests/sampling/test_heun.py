@@ -1,6 +1,7 @@
 """Heun's method on the probability flow."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -22,3 +23,12 @@ def test_the_step_to_a_time_without_noise_is_eulers_and_counts_one_evaluation(sd
         for each in (solver, sj.EulerMaruyama(churn=0.0))
     )
     assert np.allclose(heun.x, euler.x, rtol=1e-12) == (last == 1)
+
+
+def test_a_step_is_the_trapezoid_through_eulers_point():
+    sde, x, t, s = sj.VP(), jnp.array([0.7, -1.2]), 0.6, 0.45
+    denoise = sj.exact.MixtureDenoiser(sde, [0.4, 0.6], [[1.0, 0.0], [-1.0, 0.5]], [0.1, 0.2])
+    v = lambda x, t: sde.drift(x, t) - 0.5 * sde.rates(t)[1] * sj.score_of(denoise, sde)(x, t)  # noqa: E731
+    euler = x + (s - t) * v(x, t)
+    step, _ = sj.sampling.Heun().step(jax.random.key(0), x, t, s, (), sde=sde, denoise=denoise)
+    np.testing.assert_allclose(step.x, x + 0.5 * (s - t) * (v(x, t) + v(euler, s)), rtol=1e-6)

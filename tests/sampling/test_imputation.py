@@ -165,3 +165,20 @@ def test_what_is_known_costs_no_evaluation():
     pair = Imputed(sj.PredictorCorrector(sj.Ancestral(), NoCorrection()), inpainting(Y, MASK))
     np.testing.assert_array_equal(draws(pair).evaluations, 2)
     np.testing.assert_array_equal(draws(Imputed(PC, inpainting(Y, MASK))).evaluations, 6)
+
+
+@pytest.mark.parametrize("part", ["predictor", "corrector"])
+def test_in_a_basis_noise_of_the_known_coordinate_knows_nothing_of_that_of_the_others(part):
+    """In pixels known and unknown noise never meet; in a basis every pixel's noise is in every coordinate."""
+    sde, n, s = sj.VP(), 4000, 0.5
+    known = colourisation(jnp.zeros((1, 1, 3)))
+    solver = sj.sampling.MultistepConsistency(noise_free=False)
+    if part == "corrector":
+        solver = sj.PredictorCorrector(sj.sampling.Identity(), sj.Langevin(snr=0.5), corrector_first=False)
+    imputed = Imputed(solver, known)
+    start = jnp.zeros((1, 1, 3))
+    step = lambda key: imputed.step(key, start, 0.6, s, (), sde=sde, denoise=lambda x, t: 0 * x)[0].x  # noqa: E731
+    x = jax.jit(jax.vmap(step))(jax.random.split(jax.random.key(0), n))
+    coordinates = np.asarray(known.coordinates(x)).reshape(n, 3)
+    np.testing.assert_allclose(np.var(coordinates[:, 0]), sde.variance(s), rtol=4.5 * np.sqrt(2 / n))
+    assert np.abs(np.corrcoef(coordinates.T) - np.eye(3)).max() < 4.5 / np.sqrt(n)

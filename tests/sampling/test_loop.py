@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 
 import sde_jax as sj
+from sde_jax.sampling import transport
 from sde_jax.sampling.grids import frames_of
+from sde_jax.sampling.solver import Step
 
 SDE = sj.VP()
 DENOISE = sj.exact.GaussianDenoiser(SDE, np.array([0.5, -1.0]), np.array([[0.4, 0.15], [0.15, 0.2]]))
@@ -100,6 +103,48 @@ def test_the_trajectory_runs_from_the_prior_to_the_sample(solver):
     np.testing.assert_array_equal(whole.trajectory[:, -1], whole.x)
     prior = jax.vmap(lambda key: SDE.prior_sample(jax.random.split(key)[0], (2,)))(keys(2))
     np.testing.assert_allclose(whole.trajectory[:, 0], prior, rtol=1e-12)
+
+
+def test_an_offset_moves_every_frame_of_a_trajectory_by_its_own_value():
+    """x_t + b(t) with the shifted denoiser is the plain process, moved; a frame at t by b(t)."""
+    shift, grid, x = np.array([3.0, -2.0]), sj.grids.uniform(4, 0.1), jnp.array([0.4, 1.0])
+    moved = sj.Shifted(SDE, lambda t: t**2 * shift)
+    solver = sj.DDIM(1.0)
+    carried = [
+        transport(
+            keys(1)[0], solver, sde, lambda x, t, sde=sde: 0.3 * (x - sde.offset(t)), x + sde.offset(1.0), grid, 5
+        )
+        for sde in (SDE, moved)
+    ]
+    np.testing.assert_allclose(
+        carried[1].trajectory - carried[0].trajectory, np.square(grid)[:, None] * shift, atol=1e-12
+    )
+    np.testing.assert_allclose(carried[1].x - carried[0].x, 0.01 * shift, atol=1e-12)
+
+
+def test_noise_of_the_steps_knows_nothing_of_the_start_of_other_steps_and_of_the_corrector():
+    """With x_0 = 0 known and no noise left over, a chain's draws can be read off its trajectory."""
+    steps, n = sj.grids.uniform(3, 0.2), 2000
+    clean = lambda x, t: 0 * x  # noqa: E731
+    path = jax.jit(lambda keys: sj.sample(keys, sj.sampling.MultistepConsistency(), SDE, clean, steps, (1,), 4))(
+        keys(n)
+    )
+    drawn = np.asarray(path.trajectory[:, :-1, 0] / SDE.sigma(steps[:-1]))
+    assert np.abs(np.corrcoef(drawn.T) - np.eye(3)).max() < 4.5 / np.sqrt(n)
+    both = sj.PredictorCorrector(sj.sampling.MultistepConsistency(noise_free=False), Fresh(), corrector_first=False)
+    start, s = jnp.zeros(1), 0.5
+    step = jax.vmap(lambda key: both.step(key, start, 1.0, s, (), sde=SDE, denoise=clean)[0].x)(keys(n))
+    # the predictor's draw and the corrector's: of independent ones variances add
+    np.testing.assert_allclose(np.var(step), 2 * float(SDE.variance(s)), rtol=4.5 * np.sqrt(2 / n))
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Adds noise of the deviation at hand."""
+
+    def correct(self, key, x, time, interval, *, sde, denoise):
+        y = x + sde.sigma(time) * sde.noise(key, x.shape, x.dtype)
+        return Step(y, y)
 
 
 def test_the_frames_are_spread_evenly_and_end_with_the_last():

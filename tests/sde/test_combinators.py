@@ -98,6 +98,16 @@ def test_bijections_are_inverted_and_know_their_volume(bijection, data):
     np.testing.assert_allclose(bijection.log_volume(data), expected, rtol=1e-10)
 
 
+def test_the_volume_of_maps_within_maps_is_that_of_what_they_do_together():
+    """log |det| of x_0 = log(logit(data)) + ...: every map's volume is taken where the maps before it lead."""
+    inner = sj.Transformed(sj.Transformed(sj.VP(), sj.Affine(0.5, 0.2)), sj.Log())
+    sde = sj.Transformed(inner, sj.Affine(jnp.array([2.0, 3.0, 0.5]), 4.0))
+    data = jnp.array([-1.0, 0.3, 2.0])
+    expected = jnp.linalg.slogdet(jax.jacobian(sde.from_data)(data))[1]
+    np.testing.assert_allclose(sde.log_volume(data), expected, rtol=1e-10)
+    np.testing.assert_allclose(sde.to_data(sde.from_data(data)), data, rtol=1e-10)
+
+
 def test_an_affine_map_of_numbers_counts_every_number_of_the_data():
     np.testing.assert_allclose(sj.Affine(3.0).log_volume(jnp.zeros((2, 5))), 10 * np.log(3.0))
 

@@ -110,3 +110,20 @@ def test_one_program_is_compiled_for_each_number_of_steps():
 def test_tables_that_are_no_chain_are_refused(wrong):
     with pytest.raises(sj.InputError, match="expected"):
         wrong()
+
+
+@pytest.mark.parametrize("last", [2.9, 2.9997])
+def test_between_rows_of_very_different_steps_the_signal_falls_all_the_same(last):
+    """Fritsch & Carlson 1980: a cubic is monotone where its slopes are at most three times the increment."""
+    sde = sj.DDPM(beta_min=0.0, beta_max=last, steps=3)
+    t = jnp.linspace(0, 1, 2001)
+    slopes = jax.vmap(lambda t: sde.rates(t)[0])(t)
+    assert slopes.max() <= 1e-12
+
+
+def test_the_rate_at_a_row_is_the_mean_of_the_increments_beside_it():
+    sde = sj.DDPM(steps=40)
+    table = 0.5 * np.cumsum(np.log1p(-sde.betas()))
+    for i in (1, 7, 38):
+        f, _ = sde.rates(sde.time(i))
+        np.testing.assert_allclose(f, 39 * (table[i + 1] - table[i - 1]) / 2, rtol=1e-9)

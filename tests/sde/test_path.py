@@ -106,3 +106,13 @@ def test_rates_that_are_negative_or_fall_are_refused(low, high):
 def test_deviations_that_do_not_grow_from_above_zero_are_refused(low, high):
     with pytest.raises(sj.InputError, match=f"sigma_min={low}, sigma_max={high}.*expected 0 < sigma_min < sigma_max"):
         sj.VE(sigma_min=low, sigma_max=high)
+
+
+@pytest.mark.parametrize("t", [1e-6, 1e-4, 0.3, 1.0])
+def test_the_time_of_a_log_snr_keeps_the_digits_of_times_near_zero(t):
+    """On EDM's path lambda = -log(sigma_max t), of which t is the exponential; float32 resolves lambda to 4e-7."""
+    for x64, rtol in ((True, 1e-12 + 1e-19 / t), (False, 2e-6 + 1e-10 / t)):
+        with jax.enable_x64(x64):
+            sde = sj.EDMPath(2.0)
+            np.testing.assert_allclose(sde.time_of(-jnp.log(jnp.asarray(2.0 * t, float))), t, rtol=rtol)
+            assert sde.time_of(jnp.asarray(-100.0)) == 1

@@ -35,6 +35,14 @@ def test_noise_has_its_deviation_and_hidden_pixels_are_hidden_in_all_channels():
     np.testing.assert_allclose(np.std(worse[~hidden]), 0.2, rtol=0.02)
 
 
+def test_which_pixels_are_hidden_says_nothing_of_the_noise_of_those_that_are_not():
+    """Of one channel, mask and noise have one shape: from one key the one would be a function of the other."""
+    worse = np.asarray(Corruption(noise=1.0, hidden=0.5).degraded(KEY, jnp.zeros((200, 200, 1))))
+    seen = worse[~np.isnan(worse)]
+    np.testing.assert_allclose(seen.mean(), 0, atol=4 / np.sqrt(seen.size))
+    np.testing.assert_allclose(seen.std(), 1, atol=4 / np.sqrt(2 * seen.size))
+
+
 NOISE = 0.6
 """Of x_0 ~ N(0, 1) seen with noise: x_0 given what is seen is N(seen / (1 + NOISE^2), NOISE^2 / (1 + NOISE^2))."""
 

@@ -12,7 +12,7 @@ from sde_jax.objective import Objective, OptimalTransport, Reflow
 from sde_jax.prediction import X0, ScaledTime
 from sde_jax.prediction.exact import GaussianDenoiser, MixtureDenoiser
 from sde_jax.sde import VP
-from sde_jax.training import BatchLoss, Geometric, Symmetry
+from sde_jax.training import BatchLoss, Corruption, Geometric, Symmetry
 
 SHAPE, N = (4, 4, 1), 1000
 LABELS = np.arange(N, dtype=np.int32) % 5 - 1
@@ -53,6 +53,43 @@ def test_what_is_told_changes_neither_noise_nor_times(plain):
     np.testing.assert_array_equal(np.abs(plain.x0 - told.x0).max((1, 2, 3)) < 1e-6, untouched)
     jax.tree.map(np.testing.assert_array_equal, told.condition, again.condition)
     assert not any(np.array_equal(told.condition[name], other.condition[name]) for name in HEARS.parts)
+
+
+def ranks(values):
+    return np.argsort(np.argsort(values, axis=None)) / values.size
+
+
+def test_all_that_is_drawn_for_an_example_is_independent():
+    """Uniform ranks of independent numbers have a correlation of deviation 1 / sqrt(n), also among their neighbours.
+
+    One channel and one shape for all: two draws from one key would then be functions of each other.
+    """
+    hears = Conditions({"label": ClassLabel(4), "channels": Channels(1)})
+    shown = Corruption(noise=0.5, hidden=0.4)
+    draw = jax.jit(BatchLoss(silent, VP(), Objective(), Quantization(5), hears, 0.5, degradation=shown).draw)
+    batch = {"data": np.full((N, *SHAPE), 2, np.uint8), "label": np.ones(N, np.int32)}
+    found = draw(jax.random.key(3), batch)
+    heard = found.given["channels"]
+    mask, added = jnp.isnan(heard), jnp.where(jnp.isnan(heard), 0.0, heard - found.x0)
+    numbers = {"cell": found.x0, "eps": found.eps, "mask": mask + 0.0, "added": added}
+    numbers = {name: np.asarray(value).reshape(N, -1) for name, value in numbers.items()}
+    np.testing.assert_allclose(numbers["added"][numbers["mask"] == 0].mean(), 0, atol=4 * 0.5 / np.sqrt(0.6 * N * 16))
+    for one in numbers:
+        for other in numbers:
+            apart = range(1 if one == other else 0, 2)
+            if one != other and {one, other} == {"mask", "added"}:
+                continue  # what is hidden is not seen
+            for shift in apart:
+                a, b = ranks(numbers[one]), ranks(np.roll(numbers[other], shift, 0))
+                assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 4.5 / np.sqrt(a.size), (one, other, shift)
+    t = np.argsort(np.argsort(found.t)) / N
+    for name in ("cell", "eps"):
+        assert abs(np.corrcoef(t, numbers[name][:, 0])[0, 1]) < 4.5 / np.sqrt(N), name
+    assert len(np.unique(jax.random.key_data(found.dropout), axis=0)) == N
+    withheld = np.asarray(found.condition["label"]) == 4
+    assert 0.4 < withheld.mean() < 0.6
+    by_dropout = np.asarray(jax.vmap(lambda key: jax.random.bernoulli(key, 0.5))(found.dropout))
+    assert 0.4 < np.mean(withheld == by_dropout) < 0.6
 
 
 def test_an_example_hears_its_own_label_and_sometimes_none():

@@ -57,15 +57,19 @@ class SmallLoss:
 SMALL = SmallLoss()
 
 
+# Rates at which an update moves parameters and averages by far more than rounding.
+OPTIMIZER = Adam(0.05, warmup=0).transformation()
+
+
 def start(step: int = 0) -> TrainState:
     params = {"w": jnp.full(SHAPE, 0.1, jnp.float32), "b": jnp.zeros(())}
-    state = TrainState.create(params, Adam().transformation(), ExponentialAverage())
+    state = TrainState.create(params, OPTIMIZER, ExponentialAverage())
     return jax.device_put(replace(state, step=jnp.int32(step), position=jnp.int32(step)), replicated(MESH))
 
 
 @functools.cache
 def stepper(seed: int = 0, loss=SMALL, **settings):
-    return make_step(start(), loss, Adam().transformation(), ExponentialAverage(), seed, MESH, **settings)
+    return make_step(start(), loss, OPTIMIZER, ExponentialAverage(), seed, MESH, **settings)
 
 
 def after(seed: int, step: int, count: int = 1):
@@ -96,8 +100,11 @@ def test_three_steps_are_two_and_then_one_from_what_was_saved():
 def test_a_step_counts_itself_and_averages_its_own_parameters():
     before, new = start(4), after(seed=1, step=4)
     assert new.step == 5
-    expected = ExponentialAverage().update(before.averages, new.params, jnp.int32(5), BATCH)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), new.averages, expected)
+    moved = np.abs(new.params["w"] - 0.1)
+    assert moved.min() > 0.01
+    # r = (1 + 5) / (10 + 5) of what was is left
+    expected = jax.tree.map(lambda a, p: 0.4 * np.asarray(a) + 0.6 * p, before.averages, new.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), new.averages, expected)
 
 
 class Extreme(SmallLoss):
@@ -133,6 +140,19 @@ def test_a_step_that_is_left_out_changes_nothing_but_its_number_and_the_count(ki
     assert (int(after.step), int(after.position), int(after.health.skipped)) == (5, 5, 1)
     health = replace(before.health, skipped=np.int32(1))
     assert_bits_equal(after, replace(before, step=np.int32(5), position=np.int32(5), health=health))
+
+
+def test_an_average_counts_updates_and_not_the_steps_that_were_left_out():
+    """With r = (1 + n) / (10 + n) the third update keeps 4/13 of what was, whatever was left out before it."""
+    state = start()
+    for kind, n in ((0, 0), (1, 1), (0, 1), (2, 2), (2, 3)):
+        state, _ = careful(Skip(spike=50.0, settled=4)).one(state, extreme(kind, n))
+    before = jax.tree.map(np.asarray, state)
+    assert int(before.health.skipped) == 3
+    new, metrics = careful(Skip(spike=50.0, settled=4)).one(state, extreme(0, 2))
+    assert metrics.healthy
+    expected = jax.tree.map(lambda a, p: 4 / 13 * a + 9 / 13 * np.asarray(p), before.averages, new.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), new.averages, expected)
 
 
 def test_an_infinite_gradient_of_a_finite_loss_changes_nothing_either():

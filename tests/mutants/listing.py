@@ -1,0 +1,15 @@
+"""The mutants, all of them."""
+
+from dataclasses import replace
+
+from tests.mutants.listed import inference, paths, sampling, training
+from tests.mutants.mutant import Mutant
+
+EQUIVALENT: dict[str, str] = {}
+"""Mutants that change no result, and why."""
+
+MUTANTS: list[Mutant] = [
+    replace(mutant, equivalent=EQUIVALENT.get(mutant.name, ""))
+    for part in (paths, sampling, inference, training)
+    for mutant in part.MUTANTS
+]
