@@ -90,7 +90,7 @@ class CommandLine:
             cwd=cwd,
         )
 
-    def finish(self, process: subprocess.Popen, timeout: float = 300) -> Outcome:
+    def finish(self, process: subprocess.Popen, timeout: float = 900) -> Outcome:
         """Wait for a process of `start`; end it where it takes longer."""
         try:
             out, err = process.communicate(timeout=timeout)
@@ -102,7 +102,7 @@ class CommandLine:
 
     def stop(self, process: subprocess.Popen, number: signal.Signals, workdir: Path, step: int) -> Outcome:
         """Send a signal to a run as soon as it has logged a step; wait for its end."""
-        books, deadline = workdir / "metrics.jsonl", time.monotonic() + 120
+        books, deadline = workdir / "metrics.jsonl", time.monotonic() + 900
         while process.poll() is None and time.monotonic() < deadline:
             if books.exists() and f'"step": {step},' in books.read_text():
                 process.send_signal(number)
@@ -196,13 +196,28 @@ def averaged(tmp_path_factory) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Golden:
+    """Values that the official code recorded (Song et al. 2021); `golden / name` is the path of a file.
+
+    The small ones are in `folder`, the larger networks and the checkpoint in ../shared/golden: without that, a test of
+    them is skipped.
+    """
+
+    folder: Path = REPOSITORY / "tests" / "recorded"
+    larger: Path = REPOSITORY.parent / "shared" / "golden"
+
+    def __truediv__(self, name: str) -> Path:
+        for folder in (self.folder, self.larger):
+            if (folder / name).exists():
+                return folder / name
+        return pytest.skip(f"{name}: this recording of the official code is not in ../shared/golden")
+
+
 @pytest.fixture(scope="session")
-def golden() -> Path:
-    """The folder of values that the official code recorded (Song et al. 2021)."""
-    folder = Path(__file__).parents[1].parent / "shared" / "golden"
-    if not folder.is_dir():
-        pytest.skip("the recorded values of the official code (../shared/golden) are not here")
-    return folder
+def golden() -> Golden:
+    """What the official code recorded."""
+    return Golden()
 
 
 @pytest.fixture(scope="session")
