@@ -1,9 +1,11 @@
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -173,11 +175,35 @@ def sde_jax(capfd) -> CommandLine:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory) -> Path:
-    """The directory of a run that was trained and nothing else; not to be changed."""
-    folder = tmp_path_factory.mktemp("runs") / "trained"
-    assert invoke("train", *TINY, "--workdir", folder) == 0
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], Path]], Path]:
+    """`once(name, make)` is the path that `make` returned to the first process of these tests that asked for the name.
+
+    `make` is given a new directory that all processes of these tests share; the others wait for it.
+    """
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "once"
+    root.mkdir(exist_ok=True)
+
+    def once(name: str, make: Callable[[Path], Path]) -> Path:
+        made = root / f"{name.replace('/', '_')}.path"
+        with made.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                made.write_text(str(make(Path(tempfile.mkdtemp(dir=root)))))
+        return Path(made.read_text())
+
+    return once
+
+
+def _trained(folder: Path, *settings: str) -> Path:
+    assert invoke("train", *TINY, *settings, "--workdir", folder) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(once) -> Path:
+    """The directory of a run that was trained and nothing else; not to be changed."""
+    return once("trained", lambda root: _trained(root / "trained"))
 
 
 @pytest.fixture
@@ -187,13 +213,11 @@ def run(trained, tmp_path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def averaged(tmp_path_factory) -> Path:
+def averaged(once) -> Path:
     """The directory of a run that kept two power function averages every two steps; not to be changed."""
-    folder = tmp_path_factory.mktemp("runs") / "averaged"
     averages = ["--config.training.average=PowerAverages", "--config.training.average.deviations=0.05,0.1"]
     often = ["--config.training.checkpoint_every=2", "--config.training.keep=9"]
-    assert invoke("train", *TINY, *averages, *often, "--workdir", folder) == 0
-    return folder
+    return once("averaged", lambda root: _trained(root / "averaged", *averages, *often))
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,9 @@ def images(path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def made(trained, averaged, tmp_path_factory) -> Callable[[str], Path]:
+def made(trained, averaged, once) -> Callable[[str], Path]:
     """What a document calls by a name, made once and not to be changed: a run, a data set, a directory of a model."""
-    root = tmp_path_factory.mktemp("made")
+    root = once("made", lambda folder: folder)
     there: dict[str, Path] = {}
 
     def run_of(config: str, *settings: str) -> Path:
@@ -107,7 +107,7 @@ def made(trained, averaged, tmp_path_factory) -> Callable[[str], Path]:
 
     def made(name: str) -> Path:
         if name not in there:
-            there[name] = makers[name]()
+            there[name] = once(f"made/{name}", lambda _: makers[name]())
         return there[name]
 
     made.names = frozenset(makers)  # type: ignore[attr-defined]
