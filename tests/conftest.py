@@ -1,9 +1,11 @@
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,7 +92,7 @@ class CommandLine:
             cwd=cwd,
         )
 
-    def finish(self, process: subprocess.Popen, timeout: float = 300) -> Outcome:
+    def finish(self, process: subprocess.Popen, timeout: float = 900) -> Outcome:
         """Wait for a process of `start`; end it where it takes longer."""
         try:
             out, err = process.communicate(timeout=timeout)
@@ -102,7 +104,7 @@ class CommandLine:
 
     def stop(self, process: subprocess.Popen, number: signal.Signals, workdir: Path, step: int) -> Outcome:
         """Send a signal to a run as soon as it has logged a step; wait for its end."""
-        books, deadline = workdir / "metrics.jsonl", time.monotonic() + 120
+        books, deadline = workdir / "metrics.jsonl", time.monotonic() + 900
         while process.poll() is None and time.monotonic() < deadline:
             if books.exists() and f'"step": {step},' in books.read_text():
                 process.send_signal(number)
@@ -173,11 +175,35 @@ def sde_jax(capfd) -> CommandLine:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory) -> Path:
-    """The directory of a run that was trained and nothing else; not to be changed."""
-    folder = tmp_path_factory.mktemp("runs") / "trained"
-    assert invoke("train", *TINY, "--workdir", folder) == 0
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], Path]], Path]:
+    """`once(name, make)` is the path that `make` returned to the first process of these tests that asked for the name.
+
+    `make` is given a new directory that all processes of these tests share; the others wait for it.
+    """
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "once"
+    root.mkdir(exist_ok=True)
+
+    def once(name: str, make: Callable[[Path], Path]) -> Path:
+        made = root / f"{name.replace('/', '_')}.path"
+        with made.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                made.write_text(str(make(Path(tempfile.mkdtemp(dir=root)))))
+        return Path(made.read_text())
+
+    return once
+
+
+def _trained(folder: Path, *settings: str) -> Path:
+    assert invoke("train", *TINY, *settings, "--workdir", folder) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(once) -> Path:
+    """The directory of a run that was trained and nothing else; not to be changed."""
+    return once("trained", lambda root: _trained(root / "trained"))
 
 
 @pytest.fixture
@@ -187,22 +213,35 @@ def run(trained, tmp_path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def averaged(tmp_path_factory) -> Path:
+def averaged(once) -> Path:
     """The directory of a run that kept two power function averages every two steps; not to be changed."""
-    folder = tmp_path_factory.mktemp("runs") / "averaged"
     averages = ["--config.training.average=PowerAverages", "--config.training.average.deviations=0.05,0.1"]
     often = ["--config.training.checkpoint_every=2", "--config.training.keep=9"]
-    assert invoke("train", *TINY, *averages, *often, "--workdir", folder) == 0
-    return folder
+    return once("averaged", lambda root: _trained(root / "averaged", *averages, *often))
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Values that the official code recorded (Song et al. 2021); `golden / name` is the path of a file.
+
+    The small ones are in `folder`, the larger networks and the checkpoint in ../shared/golden: without that, a test of
+    them is skipped.
+    """
+
+    folder: Path = REPOSITORY / "tests" / "recorded"
+    larger: Path = REPOSITORY.parent / "shared" / "golden"
+
+    def __truediv__(self, name: str) -> Path:
+        for folder in (self.folder, self.larger):
+            if (folder / name).exists():
+                return folder / name
+        return pytest.skip(f"{name}: this recording of the official code is not in ../shared/golden")
 
 
 @pytest.fixture(scope="session")
-def golden() -> Path:
-    """The folder of values that the official code recorded (Song et al. 2021)."""
-    folder = Path(__file__).parents[1].parent / "shared" / "golden"
-    if not folder.is_dir():
-        pytest.skip("the recorded values of the official code (../shared/golden) are not here")
-    return folder
+def golden() -> Golden:
+    """What the official code recorded."""
+    return Golden()
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ PATTERNS += ["ode_lik_vp", *(pytest.param(f"ode_lik_{path}", marks=pytest.mark.s
 
 @functools.cache
 def compared_with(golden, pattern):
-    return tuple(compare(golden, pattern))
+    return tuple(compare(golden.folder, pattern))
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

@@ -82,5 +82,5 @@ def test_a_finding_that_is_no_number_keeps_no_promise():
 
 @pytest.mark.slow
 def test_the_official_codes_values_are_part_of_the_certificate(sde_jax, golden):
-    outcome = sde_jax("certify", "--only", "official code.*sde_ve.*sigma", "--recorded", golden).done()
+    outcome = sde_jax("certify", "--only", "official code.*sde_ve.*sigma", "--recorded", golden.folder).done()
     assert "relative difference from the official code" in outcome.out

@@ -51,7 +51,7 @@ def both(trained, tmp_path_factory, sde_jax_tiny):
     restoration.restore.run(one, restoration.Request("superres", steps=4, num_samples=3), example=1)
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", PROGRAM, str(eight), config, *overrides, "training.mesh.fsdp=2"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=150, env=environment)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment)
     assert result.returncode == 2, result.stderr
     return one, eight, result.stderr.partition("HERE\n")[2]
 

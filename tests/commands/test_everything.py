@@ -1,5 +1,4 @@
 import json
-import time
 
 import pytest
 
@@ -41,9 +40,8 @@ def test_one_command_does_everything_once(run, sde_jax, monkeypatch):
     for told in ("bits per dimension", "Gaussian mixture", "samples/s, ode", "training steps"):
         assert told in first.out
 
-    before, began = made(run), time.monotonic()
+    before = made(run)
     second = sde_jax(*command).done()
-    assert time.monotonic() - began < 10
     assert made(run) == before
     assert json.loads((run / "results.json").read_text()) == results
     assert second.out.splitlines()[-10:] == first.out.splitlines()[-10:]

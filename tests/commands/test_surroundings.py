@@ -83,7 +83,7 @@ def test_the_digits_need_no_cache(monkeypatch):
 def test_commands_run_without_a_home(command, tmp_path):
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(tmp_path)}
     run = subprocess.run(
-        [sys.executable, "-c", HOMELESS, command], env=environment, capture_output=True, text=True, timeout=400
+        [sys.executable, "-c", HOMELESS, command], env=environment, capture_output=True, text=True, timeout=900
     )
     assert run.returncode == 0, run
     cache = tmp_path / f"sde_jax-{os.getuid()}"
@@ -110,7 +110,7 @@ def test_jax_warns_as_we_expect_where_it_cannot_write(tmp_path):
     (tmp_path / "file").write_text("")
     program = "import jax; from sde_jax.cli import compiled\nwith compiled.kept(): print(jax.jit(lambda x: x + 1)(1))"
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "file"), "PYTHONPATH": str(REPOSITORY)}
-    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=400)
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=900)
     assert (run.returncode, run.stdout) == (0, "2\n")
     [line] = run.stderr.splitlines()
     assert line.startswith(f"sde-jax: {tmp_path / 'file'}: ")
@@ -121,7 +121,7 @@ def test_devices_that_are_not_here_are_one_line(platforms, sde_jax, tmp_path):
     if jax.default_backend() == "gpu" and platforms == "cuda":
         pytest.skip("they are here")
     for command in (["doctor"], ["train", *sde_jax.tiny, "--workdir", tmp_path / "run"]):
-        outcome = sde_jax.finish(sde_jax.start(*command, JAX_PLATFORMS=platforms), timeout=400)
+        outcome = sde_jax.finish(sde_jax.start(*command, JAX_PLATFORMS=platforms), timeout=900)
         [problem] = outcome.problems
         assert problem.startswith(f"JAX_PLATFORMS = {platforms}: JAX finds no devices (")
     assert not (tmp_path / "run").exists()

@@ -4,7 +4,6 @@ import io
 import json
 import socket
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -162,10 +161,8 @@ def test_the_newest_version_is_read_and_the_default_folder_is_that_of_tfds(root,
         (lambda path: LSUN("bedroom", path), "tfds.builder('lsun/bedroom',"),
     ],
 )
-def test_data_that_are_not_prepared_are_missed_at_once_with_the_command_to_prepare_them(tmp_path, dataset, command):
-    began = time.perf_counter()
+def test_data_that_are_not_prepared_are_missed_with_the_command_to_prepare_them(tmp_path, dataset, command):
     message = refusal(dataset(str(tmp_path)))
-    assert time.perf_counter() - began < 0.5
     assert command in message
     assert f"data_dir='{tmp_path}').download_and_prepare(file_format='array_record')\"" in message
 

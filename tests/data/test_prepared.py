@@ -224,7 +224,7 @@ for shards in (0, 1, 6, 11, 99):
 
 def test_a_preparation_killed_anywhere_is_completed_by_the_next_and_equal(tmp_path):
     result = subprocess.run(
-        [sys.executable, "-c", KILLED, tmp_path / "killed"], capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", KILLED, tmp_path / "killed"], capture_output=True, text=True, timeout=900
     )
     assert result.returncode == 0, result.stderr
     whole_at = [int(line) for line in result.stdout.split()]

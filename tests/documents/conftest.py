@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import REPOSITORY, TINY, invoke
+from tests.conftest import REPOSITORY, TINY, Golden, invoke
 
 MLP = ["--config.network=MLP", "--config.network.width=16", "--config.network.depth=1"]
 SHORT = [
@@ -33,9 +33,9 @@ def images(path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def made(trained, averaged, tmp_path_factory) -> Callable[[str], Path]:
+def made(trained, averaged, once) -> Callable[[str], Path]:
     """What a document calls by a name, made once and not to be changed: a run, a data set, a directory of a model."""
-    root = tmp_path_factory.mktemp("made")
+    root = once("made", lambda folder: folder)
     there: dict[str, Path] = {}
 
     def run_of(config: str, *settings: str) -> Path:
@@ -80,18 +80,12 @@ def made(trained, averaged, tmp_path_factory) -> Callable[[str], Path]:
         return root / "sensors.csv"
 
     def official() -> Path:
-        return shutil.copy(golden() / "official_layout_ckpt_ncsnpp_ve.pth", root / "checkpoint_24.pth")
+        return shutil.copy(Golden() / "official_layout_ckpt_ncsnpp_ve.pth", root / "checkpoint_24.pth")
 
     def official_config() -> Path:
-        values = str(np.load(golden() / "net_ncsnpp_ve.npz")["config_json"])
+        values = str(np.load(Golden() / "net_ncsnpp_ve.npz")["config_json"])
         (root / "official.json").write_text(values)
         return root / "official.json"
-
-    def golden() -> Path:
-        folder = REPOSITORY.parent / "shared" / "golden"
-        if not folder.is_dir():
-            pytest.skip("the official code's checkpoint (../shared/golden) is not here")
-        return folder
 
     makers: dict[str, Callable[[], Path]] = {
         **dict.fromkeys(("runs/digits", "runs/other", "runs/mine", "runs/theirs", "runs/quickstart"), lambda: trained),
@@ -113,7 +107,7 @@ def made(trained, averaged, tmp_path_factory) -> Callable[[str], Path]:
 
     def made(name: str) -> Path:
         if name not in there:
-            there[name] = makers[name]()
+            there[name] = once(f"made/{name}", lambda _: makers[name]())
         return there[name]
 
     made.names = frozenset(makers)  # type: ignore[attr-defined]

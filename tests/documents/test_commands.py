@@ -121,7 +121,7 @@ def test_a_script_of_launch_does_what_it_can_without_a_cluster(command):
     words = {"local": ["--program", f"{sys.executable} -c pass"], "tpu_vm": ["--dry_run"]}.get(name, []) + words
     if name == "tpu_vm":
         words[:2] = words[1::-1]
-    done = subprocess.run([sys.executable, script, *words], cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script, *words], cwd=REPOSITORY, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     assert shown.get(name, "train") in done.stdout
 

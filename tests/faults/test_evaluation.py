@@ -27,7 +27,7 @@ def position(run: Path) -> int:
 
 def stopped(sde_jax, command, run: Path, number: signal.Signals, after: int):
     """The outcome of an evaluation that is sent a signal once it has measured more samples than `after`."""
-    process, deadline = sde_jax.start(*command, "--workdir", run), time.monotonic() + 120
+    process, deadline = sde_jax.start(*command, "--workdir", run), time.monotonic() + 900
     while process.poll() is None and time.monotonic() < deadline:
         if position(run) > after:
             process.send_signal(number)

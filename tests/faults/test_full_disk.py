@@ -19,7 +19,7 @@ from sde_jax.training import Books, append_line, read_books
 from sde_jax.training.event_file import EventFile
 from sde_jax.training.lines import replace_text
 
-PATIENCE = 400
+PATIENCE = 900
 """Seconds, on a machine that others use."""
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = str(Path(__file__).parents[2] / "sde_jax")
-PATIENCE = 400
+PATIENCE = 900
 """Seconds, on a machine that others use."""
 PRINTING = """
 import sys, types

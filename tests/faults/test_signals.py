@@ -14,7 +14,7 @@ import pytest
 from sde_jax.training import read_books, read_history
 from sde_jax.training.loop import AHEAD
 
-PATIENCE = 400
+PATIENCE = 900
 """Seconds, on a machine that others use."""
 
 

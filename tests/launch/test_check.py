@@ -155,7 +155,7 @@ def test_one_line_a_thing_and_code_2_where_one_is_wrong(script, tmp_path):
     environment = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     flags = ["--workdir", tmp_path, "--free_gib", 0, "--memory_gib", 0, "--devices", 2, "--platform", "gpu"]
     process = script("check.py", *flags, **environment)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=900)
     assert (process.returncode, err) == (2, "")
     assert [line.split()[:2] for line in out.splitlines() if line.startswith("ok")] == [
         ["ok", thing] for thing in ("python", "jax", "cache", "memory", "workdir", "space", "clock")

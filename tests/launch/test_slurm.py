@@ -107,7 +107,7 @@ def submit(tmp_path):
         with log.open("a") as file:
             environment = {**os.environ, **path, **job_is}
             ended = subprocess.run(
-                ["bash", "-c", script], env=environment, cwd=tmp_path, stdout=file, stderr=file, timeout=300
+                ["bash", "-c", script], env=environment, cwd=tmp_path, stdout=file, stderr=file, timeout=900
             )
         return ended.returncode, log.read_text(), told.read_text().splitlines() if told.exists() else []
 

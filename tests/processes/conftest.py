@@ -65,7 +65,7 @@ class Job:
         program = CONNECTED + textwrap.dedent(program)
         return [self.start(program, index, self.port) for index in range(2)]
 
-    def ends(self, *processes: subprocess.Popen, within: float = 60) -> list[Ended]:
+    def ends(self, *processes: subprocess.Popen, within: float = 900) -> list[Ended]:
         """Wait for processes; fails where one of them takes longer."""
         end, found = time.monotonic() + within, []
         for process in processes:

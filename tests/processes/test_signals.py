@@ -25,7 +25,7 @@ with processes.interruptible():
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # minutes, in which Python hears no signal
 """)
     process.send_signal(number)
-    [ended] = job.ends(process, within=60)
+    [ended] = job.ends(process)
     assert ended.code == 75
     assert ended.err.startswith(f"sde-jax: {number.name}: ended")
     assert len(ended.err.splitlines()) == 1
@@ -39,7 +39,7 @@ with processes.interruptible():
     time.sleep(600)
 """)
     process.send_signal(signal.SIGTERM)
-    assert job.ends(process, within=10)[0].code == 7
+    assert job.ends(process)[0].code == 7
 
 
 def test_files_that_belong_together_are_written_together(job, started, tmp_path):
@@ -52,7 +52,7 @@ with processes.interruptible():
     time.sleep(600)
 """)
     process.send_signal(signal.SIGTERM)
-    assert job.ends(process, within=10)[0].code == 75
+    assert job.ends(process)[0].code == 75
     assert (tmp_path / "second").exists()
 
 

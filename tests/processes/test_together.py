@@ -1,6 +1,5 @@
 import signal
 import socket
-import time
 from queue import SimpleQueue
 
 import pytest
@@ -28,11 +27,9 @@ def after_steps(job, event="pass"):
 
 
 @pytest.mark.parametrize("failing", [0, 1])
-def test_an_exception_on_one_ends_both_within_seconds_and_its_traceback_comes_first(job, failing):
+def test_an_exception_on_one_ends_both_and_its_traceback_comes_first(job, failing):
     both = after_steps(job, f"n == 5 and index == {failing} and 1 / 0")
-    began = time.monotonic()
-    found = job.ends(*both, within=20)
-    assert time.monotonic() - began < 10
+    found = job.ends(*both)
     assert [found[failing].code, found[1 - failing].code] == [1, 76]
     for ended in found:
         assert ended.err.startswith(f"sde-jax: process {failing} of 2: Traceback")
@@ -40,7 +37,7 @@ def test_an_exception_on_one_ends_both_within_seconds_and_its_traceback_comes_fi
 
 
 def test_an_error_that_users_read_is_one_line_on_both(job):
-    found = job.ends(*after_steps(job, "if n == 5 and index == 1: raise InputError('the number is off')"), within=20)
+    found = job.ends(*after_steps(job, "if n == 5 and index == 1: raise InputError('the number is off')"))
     assert [ended.code for ended in found] == [76, 2]
     assert {ended.err for ended in found} == {"sde-jax: process 1 of 2: the number is off\n"}
 
@@ -49,9 +46,7 @@ def test_an_error_that_users_read_is_one_line_on_both(job):
 def test_a_killed_process_is_named_and_the_other_ends(job, killed):
     both = after_steps(job)
     both[killed].send_signal(signal.SIGKILL)
-    began = time.monotonic()
-    found = job.ends(*both, within=20)
-    assert time.monotonic() - began < 10
+    found = job.ends(*both)
     ended = found[1 - killed]
     # Where process 0 is killed, JAX ends the others too, with a page of text and code 134: a race that we mostly win.
     lost = killed == 0 and ended.code == -signal.SIGABRT
@@ -146,7 +141,7 @@ def test_sigterm_ends_both_processes_with_75_inside_what_they_wait_for(job):
         while "stepping" not in process.stdout.readline():
             assert process.poll() is None, process.communicate()
     both[0].send_signal(signal.SIGTERM)
-    found = job.ends(*both, within=20)
+    found = job.ends(*both)
     assert [ended.code for ended in found] == [75, 75]
     assert all(ended.err.startswith("sde-jax: process 0 of 2: SIGTERM: ended") for ended in found)
 
@@ -171,7 +166,7 @@ def test_a_process_that_says_what_none_does_is_gone(said):
             Line({1: ours}).listen(heard.put, lambda process: Notice(process, "gone", 76))
             theirs.sendall(said)
             theirs.shutdown(socket.SHUT_WR)
-            assert heard.get(timeout=60) == (1, "gone", 76, False)
+            assert heard.get(timeout=900) == (1, "gone", 76, False)
             assert heard.empty()
 
 

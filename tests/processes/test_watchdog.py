@@ -51,17 +51,17 @@ def stuck_of(*seconds_of_steps, pause=0.0, limit=0.3):
 
 
 def test_steps_that_end_in_time_are_let_be():
-    assert stuck_of(0.15, 0.15, 0.15, 0.15) == []
+    assert stuck_of(*[0.05] * 30, limit=1.0) == []
 
 
 def test_a_step_that_does_not_end_is_told_once_with_the_step_before_it():
     [(seconds, step)] = stuck_of(0.05, 0.8)
-    assert 0.3 <= seconds < 0.7
+    assert seconds >= 0.3
     assert step == 8
 
 
 def test_pauses_do_not_count():
-    assert stuck_of(0.05, 0.05, pause=0.4) == []
+    assert stuck_of(0.05, 0.05, pause=1.2, limit=1.0) == []
 
 
 def test_a_pause_that_does_not_end_is_told():
@@ -79,12 +79,15 @@ def test_the_limit_is_asked_with_the_intervals_between_beats_but_not_the_time_un
     asked = []
     with Watch(lambda intervals: asked.append(list(intervals)) or 60, 0, lambda *_: None) as watch:
         time.sleep(0.3)
+        began = time.monotonic()
         for step in range(3):
             watch.beat(step)
             time.sleep(0.02)
-        time.sleep(1.1)
+        steps = time.monotonic() - began
+        while len(asked[-1]) < 2:
+            time.sleep(0.01)
     assert len(asked[-1]) == 2
-    assert max(asked[-1]) < 0.2
+    assert 0.04 <= sum(asked[-1]) <= steps
 
 
 def test_a_process_that_is_stuck_ends_with_76_one_line_and_its_stacks(job):
@@ -98,7 +101,7 @@ def test_a_process_that_is_stuck_ends_with_76_one_line_and_its_stacks(job):
             watch.beat(step)
         hang()
     """
-    [ended] = job.ends(job.start(program), within=60)
+    [ended] = job.ends(job.start(program))
     assert ended.code == 76
     assert ended.err.startswith("sde-jax: no step has ended for 1 s, since step 44 (watchdog: multiple 2, least 0.5 s")
     assert "in hang" in ended.err

@@ -58,7 +58,7 @@ for solver in (sj.PredictorCorrector(), sj.ProbabilityFlow(), sj.UniPC(order=3),
     np.testing.assert_allclose(spread, draw(keys), rtol=1e-9, atol=1e-12)
 """
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=300)
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=900)
 
 
 @pytest.mark.parametrize("solver", [sj.EulerMaruyama(), PC, sj.ProbabilityFlow(), ROUGH], ids=name)
