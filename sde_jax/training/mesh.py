@@ -83,4 +83,6 @@ def _split(shape: tuple[int, ...], shares: int) -> PartitionSpec:
 def place(batch: Mapping[str, np.ndarray], mesh: Mesh, stacked: bool = False) -> Batch:
     """Return this process's rows of a global batch, or of several stacked ones, as global arrays."""
     sharding = NamedSharding(mesh, PartitionSpec(None, AXES["example"])) if stacked else by_example(mesh)
+    if sharding.is_fully_addressable:  # no other process has rows: one transfer of all arrays
+        return jax.device_put(dict(batch), sharding)
     return {name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()}

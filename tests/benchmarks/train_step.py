@@ -9,8 +9,9 @@ about `SECONDS` each:
     loop        `sde_jax.training.train` with the data pipeline, the guard and the log, without checkpoints
     pipeline    the batches alone, read as fast as they come
 
-and prints medians. `loop / bare step` is what everything around the step adds; `pipeline / need` how many times as
-many images the pipeline reads as the bare step uses: below 1, reading is the bottleneck. (On a CPU they share cores.)
+and prints medians, in CPU seconds (user and system, of all threads) and by the clock. `loop / bare step` is what
+everything around the step adds, asked to be at most 1.05 in CPU seconds; `pipeline / need` how many times as many
+images the pipeline reads as the bare step uses: below 1, reading is the bottleneck. (On a CPU they share cores.)
 """
 
 import itertools
@@ -67,31 +68,31 @@ def main() -> None:
             pass
 
     seconds = in_turns(bare, loop, pipeline)
-    rate = settings.batch_size / seconds["bare"]
-    print(
-        f"bare step           {1e3 * seconds['bare']:.2f} ms, {rate:,.0f} images/s of batches of {settings.batch_size}"
-    )
-    print(f"loop / bare step    {seconds['loop'] / seconds['bare']:.3f}")
-    print(f"pipeline / need     {seconds['bare'] / seconds['pipeline']:.2f}")
+    print(f"batches of {settings.batch_size}      CPU      clock")
+    for name, per_step in seconds.items():
+        print(f"{name:15s}{1e3 * per_step[0]:8.2f}   {1e3 * per_step[1]:8.2f} ms a step")
+    for name, ratio in (("loop / bare step", ("loop", "bare")), ("pipeline / need", ("bare", "pipeline"))):
+        cpu, clock = (seconds[ratio[0]][i] / seconds[ratio[1]][i] for i in (0, 1))
+        print(f"{name:16s}{cpu:7.3f}   {clock:8.3f}")
 
 
-def in_turns(*parts: Callable[[int], None]) -> dict[str, float]:
+def in_turns(*parts: Callable[[int], None]) -> dict[str, tuple[float, float]]:
     """Return the median seconds a step of each part, by its name; as many steps as fit, after a few to warm up."""
-    times: dict[str, list[float]] = {part.__name__: [] for part in parts}
+    times: dict[str, list[tuple[float, float]]] = {part.__name__: [] for part in parts}
     for part in parts:
         part(3)
-    steps = min(MOST, max(5, round(SECONDS / timed(parts[0], 5))))
+    steps = min(MOST, max(5, round(SECONDS / timed(parts[0], 5)[1])))
     for _ in range(ROUNDS):
         for part in parts:
             times[part.__name__].append(timed(part, steps))
-    return {name: statistics.median(taken) for name, taken in times.items()}
+    return {name: tuple(map(statistics.median, zip(*taken, strict=True))) for name, taken in times.items()}
 
 
-def timed(part: Callable[[int], None], steps: int) -> float:
-    """Return the seconds a step."""
-    began = time.perf_counter()
+def timed(part: Callable[[int], None], steps: int) -> tuple[float, float]:
+    """Return the seconds a step, of CPU and by the clock."""
+    used, began = time.process_time(), time.perf_counter()
     part(steps)
-    return (time.perf_counter() - began) / steps
+    return (time.process_time() - used) / steps, (time.perf_counter() - began) / steps
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 import itertools
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
+import scipy.spatial.distance
 
 import sde_jax as sj
 from sde_jax import guidance, measurement, particles
@@ -46,6 +49,37 @@ def test_optimal_transport_within_classes_is_the_cheapest_that_leaves_each_class
     np.testing.assert_array_equal(ours, x0)
     np.testing.assert_array_equal(paired, eps[list(cheapest)])
     assert cost(x0, paired) > cost(*OptimalTransport().pair(KEY, x0, eps))
+
+
+@pytest.mark.parametrize(("n", "classes"), [(1, 1), (16, 1), (64, 3), (128, 1), (128, 10)])
+def test_optimal_transport_costs_what_scipys_assignment_costs(n, classes):
+    rng = np.random.default_rng(n + classes)
+    x0, eps = rng.uniform(-1, 1, (n, 48)).astype("f"), rng.standard_normal((n, 48)).astype("f")
+    label = rng.integers(0, classes, n)
+    ours, paired = jax.jit(OptimalTransport().pair)(KEY, x0, eps, label)
+    best = 0.0
+    for one in range(classes):
+        distances = scipy.spatial.distance.cdist(x0[label == one], eps[label == one], "sqeuclidean")
+        best += distances[scipy.optimize.linear_sum_assignment(distances)].sum()
+    np.testing.assert_allclose(cost(ours.astype(float), paired.astype(float)), best, rtol=1e-6)
+    assert sorted(map(bytes, np.asarray(paired))) == sorted(map(bytes, eps))
+
+
+def test_a_batch_that_is_not_finite_ends_the_search_and_stays_seen():
+    x0, eps = draw(0)
+    x0[2], eps[1, 0, 0] = np.nan, np.inf
+    ours, paired = jax.jit(OptimalTransport().pair)(KEY, x0, eps)
+    assert np.isnan(ours[2]).all()
+    np.testing.assert_array_equal(np.sort(np.ravel(paired)), np.sort(np.ravel(eps)))
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_optimal_transport_lowers_for_every_platform_without_a_callback(platform):
+    like = jax.ShapeDtypeStruct((8, 4), jnp.float32)
+    pair = jax.jit(lambda x0, eps: OptimalTransport().pair(KEY, x0, eps))
+    program = jax.export.export(pair, platforms=[platform])(like, like).mlir_module()
+    assert "stablehlo.while" in program
+    assert not [line for line in program.splitlines() if "custom_call" in line and "callback" in line]
 
 
 def test_coupled_pairs_have_a_flow_and_no_score():
