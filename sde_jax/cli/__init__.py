@@ -113,7 +113,9 @@ def _facts(flags: argparse.Namespace) -> dict[str, Any]:
     if flags.command == "sample":
         return _sample(flags)
     if flags.command == "likelihood":
-        return likelihood.run(flags.workdir, flags.num_examples, flags.seed, average=flags.average)
+        return likelihood.run(
+            flags.workdir, flags.num_examples, flags.seed, flags.tolerance_examples, average=flags.average
+        )
     if flags.command == "average":
         return average.run(flags.workdir, flags.deviation, flags.output, flags.step)
     if flags.command == "train-features":

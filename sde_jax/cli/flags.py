@@ -21,7 +21,7 @@ from sde_jax.cli.shared_flags import (
     shape_flag,
     workdir_flag,
 )
-from sde_jax.cli.values import checkpoints, count, counts, given, names, path, real, seed
+from sde_jax.cli.values import checkpoints, count, count_or_none, counts, given, names, path, real, seed
 from sde_jax.version import __version__
 
 SOLVER = "a class of sde_jax.sampling, on a grid that suits it: DDIM, DPMSolverMultistep, UniPC, ReverseSDE, ..."
@@ -130,6 +130,8 @@ def _sample(parser: argparse.ArgumentParser) -> None:
 def _likelihood(parser: argparse.ArgumentParser) -> None:
     workdir_flag(parser)
     parser.add_argument("--num_examples", type=count, help="only the first so many held-out images")
+    compared = "images scored again at ten times the tolerance, which measures the solver's error; 0: none; default 32"
+    parser.add_argument("--tolerance_examples", type=count_or_none, default=32, metavar="N", help=compared)
     average_flag(parser)
     parser.add_argument("--seed", type=seed, default=0)
     process_flags(parser)

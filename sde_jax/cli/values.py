@@ -90,6 +90,11 @@ def count(text: str) -> int:
     return _integer(text, 1, 2**31)
 
 
+def count_or_none(text: str) -> int:
+    """Return an integer from 0 on, 0 for none."""
+    return _integer(text, 0, 2**31)
+
+
 def seed(text: str) -> int:
     """Return an integer from 0 on."""
     return _integer(text, 0, 2**32)

@@ -27,7 +27,7 @@ SUMMARY = {
     "bits_per_dim_standard_error": ("standard error", "of the mean over held-out examples, bits per dimension"),
     "tolerance_change_rms": (
         "change with the tolerance",
-        "of one example, root mean square, at ten times it",
+        "of one example, root mean square, at ten times it, of the first ones",
     ),
     "tolerance_change_largest": ("largest such change", "of one example, bits per dimension"),
     "baseline_bits_per_dim": ("Gaussian mixture", "the baseline on the same examples, bits per dimension"),

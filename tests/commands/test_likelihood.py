@@ -44,6 +44,7 @@ def test_held_out_images_are_scored_with_a_standard_error_over_images(run, sde_j
     assert facts["bits_per_dim_standard_error"] == pytest.approx(bits.std(ddof=1) / 4**0.5, rel=1e-5)
     assert (facts["images"], facts["checkpoint_step"], facts["seed"]) == (4, 12, 0)
     assert 4 * (facts["function_evaluations"] - 1) % 6 == 0  # one evaluation and six a step, for each of the images
+    assert facts["tolerance_examples"] == 4
     assert abs(facts["tolerance_change"]) <= facts["tolerance_change_rms"] <= facts["tolerance_change_largest"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(likelihood, "score", lambda *_: pytest.fail("scored before the flag was looked at"))
@@ -87,4 +88,24 @@ def test_a_solver_that_cannot_reach_its_tolerance_is_an_error_and_no_number(run,
 def test_changes_of_images_that_cancel_in_their_mean_are_told_by_their_size():
     changes = likelihood._changes(np.array([0.008, -0.008, 0.006, -0.006]))
     expected = {"tolerance_change": 0.0, "tolerance_change_rms": np.sqrt(50) / 1000, "tolerance_change_largest": 0.008}
-    assert changes == pytest.approx(expected)
+    assert changes == pytest.approx({**expected, "tolerance_examples": 4})
+
+
+def test_the_change_with_the_tolerance_is_measured_on_as_many_images_as_are_asked_for(run, sde_jax, monkeypatch):
+    asked = []
+
+    def score(model, source, total, seed, rule):
+        asked.append((rule.name, total))
+        return likelihood.Scores(*np.arange(3.0 * total).reshape(3, total) * (1 + 0.1 * (len(asked) - 1)))
+
+    monkeypatch.setattr(likelihood, "score", score)
+    flags = ["likelihood", "--workdir", run, "--num_examples=6", "--json"]
+    facts = json.loads(sde_jax(*flags, "--tolerance_examples=3").done().out)
+    assert [total for _, total in asked] == [6, 3]
+    changes = {"tolerance_change": 0.1, "tolerance_change_rms": np.sqrt(0.05 / 3), "tolerance_change_largest": 0.2}
+    for name, expected in {**changes, "tolerance_examples": 3}.items():
+        assert facts[name] == pytest.approx(expected)
+    asked.clear()
+    facts = json.loads(sde_jax(*flags, "--tolerance_examples=0").done().out)
+    assert [total for _, total in asked] == [6]
+    assert not any(name.startswith("tolerance") for name in facts)
