@@ -38,7 +38,7 @@ def test_a_solver_of_the_library_is_drawn_with_under_its_own_name(run, sde_jax):
     asked = ["--solver=UniPC", "--steps=4", "--config.samplers.UniPC.solver.order=1"]
     found = facts(sde_jax, "sample", "--workdir", run, *asked, *FEW)
     assert found["settings"]["solver"]["type"] == found["sampler"] == "UniPC"
-    assert (found["settings"]["solver"]["order"], found["settings"]["spacing"]["type"]) == (1, "LogSNR")
+    assert (found["settings"]["solver"]["order"], found["settings"]["spacing"]["type"]) == (1, "Recommended")
     assert np.load(run / "samples_UniPC.npz")["x"].shape == (2, 8, 8, 1)
 
 
