@@ -14,7 +14,7 @@ from sde_jax.nn import NCSNpp
 from sde_jax.objective import Simple, Uniform
 from sde_jax.ode import Tolerance
 from sde_jax.prediction import Epsilon
-from sde_jax.sampling import EulerMaruyama, PredictorCorrector, ProbabilityFlow
+from sde_jax.sampling import EulerMaruyama, PredictorCorrector, ProbabilityFlow, grids
 from sde_jax.sde import VP
 from sde_jax.training import Adam, ExponentialAverage
 
@@ -42,8 +42,8 @@ def get_config() -> Experiment:
             checkpoint_every=10_000,
         ),
         samplers={
-            "em": Sampler(EulerMaruyama(), steps=1000, end=1e-3),
-            "pc": Sampler(PredictorCorrector(), steps=1000, end=1e-3),
+            "em": Sampler(EulerMaruyama(), steps=1000, end=1e-3, spacing=grids.Uniform()),
+            "pc": Sampler(PredictorCorrector(), steps=1000, end=1e-3, spacing=grids.Uniform()),
             "ode": Sampler(ProbabilityFlow(Tolerance(rtol=1e-5, atol=1e-5)), steps=1000, end=1e-5),
         },
         likelihood=Scoring(Hutchinson(1), Tolerance(rtol=1e-5, atol=1e-5), start=1e-5, passes=1, batch_size=128),

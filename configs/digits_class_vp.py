@@ -14,7 +14,7 @@ from sde_jax.nn import MLP, ClassLabel
 from sde_jax.objective import EDMWeighting, UniformLogSNR
 from sde_jax.ode import Tolerance
 from sde_jax.prediction import EDM
-from sde_jax.sampling import DPMSolverMultistep, PredictorCorrector, ProbabilityFlow, grids
+from sde_jax.sampling import IPNDM, DPMSolverMultistep, PredictorCorrector, ProbabilityFlow, grids
 from sde_jax.sde import VP
 from sde_jax.training import Adam, ExponentialAverage
 
@@ -38,9 +38,10 @@ def get_config() -> Experiment:
             checkpoint_every=1000,
         ),
         samplers={
-            "pc": Sampler(PredictorCorrector(), steps=500, end=1e-3),
+            "pc": Sampler(PredictorCorrector(), steps=500, end=1e-3, spacing=grids.Uniform()),
             "ode": Sampler(ProbabilityFlow(Tolerance(rtol=1e-4, atol=1e-4)), steps=500, end=1e-5),
             "dpm": Sampler(DPMSolverMultistep(), steps=25, end=1e-3, spacing=grids.LogSNR()),
+            "fast": Sampler(IPNDM(), steps=10),
         },
         likelihood=Scoring(Hutchinson(4), Tolerance(rtol=1e-4, atol=1e-4), start=1e-5, passes=1, batch_size=297),
         seed=0,

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from sde_jax.codec import decode, encode, nearest
 from sde_jax.data import Dataset, Digits
-from sde_jax.errors import InputError, takes_components
+from sde_jax.errors import InputError
 from sde_jax.features import Features, Raw
 from sde_jax.likelihood import Dequantizer, Divergence, Hutchinson, UniformCell
 from sde_jax.metrics import Energy, Frechet, Metric, SlicedWasserstein
@@ -18,7 +16,8 @@ from sde_jax.nn import MLP, Architecture, Channels, Compute, Vector, condition_o
 from sde_jax.objective import Objective as Objective
 from sde_jax.ode import Method, Tolerance, Tsit5
 from sde_jax.processes import Watchdog
-from sde_jax.sampling import PredictorCorrector, ProbabilityFlow, Solver, Spacing, grids
+from sde_jax.sampling import PredictorCorrector, ProbabilityFlow
+from sde_jax.sampling import Sampler as Sampler
 from sde_jax.sde import VP, GaussianPath
 from sde_jax.training import (
     Adam,
@@ -89,29 +88,6 @@ class Training:
             )
 
 
-@takes_components
-@dataclass(frozen=True)
-class Sampler:
-    """A solver on the grid that `spacing` makes of `steps` and `end`, from t = 1 down.
-
-    An adaptive solver makes steps of its own between the grid's ends. Raises `InputError` out of range.
-    """
-
-    solver: Solver
-    steps: int = 1000
-    end: float = 1e-3
-    spacing: Spacing = field(default_factory=grids.Uniform)
-
-    def __post_init__(self):
-        _at_least(self, 1, "steps")
-        if not 0 <= self.end < 1:
-            raise InputError(f"end = {self.end}: expected 0 <= end < 1")
-
-    def grid(self, sde: GaussianPath) -> np.ndarray:
-        """Return the times, [steps + 1]; raises `InputError` where there is no such grid on this path."""
-        return self.spacing.times(sde, self.steps, self.end)
-
-
 @dataclass(frozen=True)
 class Scoring:
     """How held-out data are scored in bits per dimension.
@@ -147,9 +123,10 @@ class Evaluation:
     """How samples and losses are measured.
 
     features: of examples, which the metrics compare; metrics: by name; samplers: names of those that are measured,
-    none: the first; num_samples: of each; batch_size: samples or examples at once, over all devices; held_out: whether
-    samples are compared with the held-out split, and not with the training split as published FIDs are; neighbours:
-    training examples shown beside a sample, 0: none; uniform_labels: whether a network that hears labels draws all
+    none: the first; steps: of the grid, each with every one of them, in which `run` measures them, none: it does not;
+    num_samples: of each; batch_size: samples or examples at once, over all devices; held_out: whether samples are
+    compared with the held-out split, and not with the training split as published FIDs are; neighbours: training
+    examples shown beside a sample, 0: none; uniform_labels: whether a network that hears labels draws all
     classes as often, and not as the data have them; loss_draws: times and noises for each held-out example;
     round_size: samples between two looks at whether to write down what has been measured, save_seconds: what must have
     passed since the last time. Raises `InputError` where a field is out of range.
@@ -158,6 +135,7 @@ class Evaluation:
     features: Features = field(default_factory=Raw)
     metrics: Mapping[str, Metric] = field(default_factory=_metrics)
     samplers: tuple[str, ...] = ()
+    steps: tuple[int, ...] = ()
     num_samples: int = 1000
     batch_size: int = 64
     held_out: bool = False
@@ -171,6 +149,8 @@ class Evaluation:
     def __post_init__(self):
         _at_least(self, 2, "num_samples")
         _at_least(self, 1, "batch_size", "loss_draws", "round_size")
+        if any(count < 1 for count in self.steps):
+            raise InputError(f"steps = {self.steps}: expected numbers of steps, 1 or more")
         _at_least(self, 0, "neighbours", "save_seconds")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed = {self.seed}: expected 0 <= seed < 2^32")

@@ -38,6 +38,8 @@ TINY = [
     "--config.likelihood.divergence.probes_per_example=1",
     "--config.likelihood.tolerance.rtol=0.05",
     "--config.likelihood.tolerance.atol=0.05",
+    "--config.evaluation.samplers=()",
+    "--config.evaluation.steps=()",
 ]
 """The digits, shrunk to seconds."""
 

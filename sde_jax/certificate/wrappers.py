@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from sde_jax.certificate.finding import Law
+from sde_jax.certificate.parts import EXACT
 from sde_jax.prediction.exact import MixtureDenoiser
 from sde_jax.sampling import (
     DEIS,
@@ -27,17 +28,17 @@ from sde_jax.sde import VP, GaussianPath, RectifiedFlow
 STEPS, SAMPLES, BOUND = 15, 2000, 0.09
 NOTHING = inpainting(np.zeros(1), np.array([False]))
 REMEMBERING: dict[str, FixedGridSolver] = {
-    "DPM-Solver++ 2M": DPMSolverMultistep(order=2),
-    "DPM-Solver++ 3M": DPMSolverMultistep(order=3),
-    "DPM-Solver++ 3M, final": DPMSolverMultistep(order=3, lower_order_final=True),
-    "SDE-DPM-Solver++ 2M": DPMSolverMultistep(order=2, churn=1.0),
-    "UniPC-1": UniPC(order=1),
-    "UniPC-2": UniPC(order=2),
-    "UniPC-3": UniPC(order=3),
-    "SA-Solver": SASolver(),
-    "iPNDM-4": IPNDM(),
-    "DEIS-3": DEIS(),
-    "DEIS-4": DEIS(order=4),
+    "DPM-Solver++ 2M": DPMSolverMultistep(order=2, **EXACT),
+    "DPM-Solver++ 3M": DPMSolverMultistep(order=3, starter=True, **EXACT),
+    "DPM-Solver++ 3M, final": DPMSolverMultistep(order=3),
+    "SDE-DPM-Solver++ 2M": DPMSolverMultistep(order=2, churn=1.0, **EXACT),
+    "UniPC-1": UniPC(order=1, **EXACT),
+    "UniPC-2": UniPC(order=2, **EXACT),
+    "UniPC-3": UniPC(order=3, starter=True, **EXACT),
+    "SA-Solver": SASolver(starter=True, lower_order_final=False),
+    "iPNDM-4": IPNDM(order=4, starter=True),
+    "DEIS-3": DEIS(starter=True),
+    "DEIS-4": DEIS(order=4, starter=True),
 }
 WRAPPERS: dict[str, Callable[[FixedGridSolver], FixedGridSolver]] = {
     "Restart": Restart,

@@ -5,7 +5,7 @@ from typing import Any
 
 from sde_jax import processes
 from sde_jax.codec import encode
-from sde_jax.commands import baseline, likelihood, report, sample, side_files, train
+from sde_jax.commands import baseline, evaluate, likelihood, report, sample, side_files, train
 from sde_jax.commands.settings import lawless
 from sde_jax.commands.workdir import Workdir
 from sde_jax.errors import InputError
@@ -37,6 +37,7 @@ def run(experiment: Experiment, directory: Path, samples: int, accept_changed_da
     done = _done(workdir, "likelihood", ".npz", **asked, num_examples=None, settings=settings)
     if not processes.first_says(done):
         likelihood.run(directory, None, experiment.seed)
+    _against_evaluations(workdir, experiment, asked["checkpoint_step"])
     if not processes.is_first():
         return 0
     small = workdir.read_record().size <= baseline.LARGEST
@@ -51,6 +52,18 @@ def run(experiment: Experiment, directory: Path, samples: int, accept_changed_da
     print(f"pictures: {', '.join(str(path) for path in pictures if path.exists()) or 'none, examples are no images'}")
     print(f"report:   {page}")
     return 0
+
+
+def _against_evaluations(workdir: Workdir, experiment: Experiment, step: int) -> None:
+    """Measure samples on grids of the numbers of steps that the evaluation names, unless that has been done."""
+    request = evaluate.Request(("samples",), steps=experiment.evaluation.steps)
+    jobs = request.jobs(experiment) if request.steps else []
+    there = evaluate.results.read(workdir, str(workdir.path / "evaluation"))
+    rows = [row for row in there.rows if row.checkpoint_step == step] if there else []
+    made = [(row.sampler, row.settings.get("sampler")) for row in rows]
+    if processes.first_says(any((job.name, encode(job.sampler)) not in made for job in jobs)):
+        print(f"measuring samples in {', '.join(map(str, request.steps))} steps ...")
+        evaluate.run(workdir.path, request)
 
 
 def _require_law(experiment: Experiment) -> None:

@@ -16,9 +16,7 @@ from sde_jax.sampling import (
     EulerSteps,
     FixedGridSolver,
     Identity,
-    Karras,
     MultistepConsistency,
-    OfficialGrid,
     PredictorCorrector,
     ProbabilityFlow,
     ReverseSDE,
@@ -53,22 +51,19 @@ def _needy(cls: type) -> bool:
 
 
 def standard(cls: type, sde: GaussianPath) -> Sampler:
-    """Return a solver of the library on the grid that suits it: that which its order is claimed on, or close to it.
+    """Return a solver of the library on the grid that is recommended for it.
 
-    An adaptive solver makes steps of its own between t = 1 and 1e-5, with noise 1e-3. A solver that moves down the rows
-    of a table takes those of `sde`, where it is such a path.
+    A solver that moves down the rows of a table takes those of `sde`, where it is such a path.
     """
-    if not issubclass(cls, FixedGridSolver):
-        return Sampler(cls(), FEW, 1e-3 if cls is ReverseSDE else 1e-5)
     solver = cls()
+    if not isinstance(solver, FixedGridSolver):
+        return Sampler(solver, FEW)
     chain = getattr(solver, "chain", None)
     if isinstance(chain, Tabulated):
         chain = sde if isinstance(sde, type(chain)) else chain
-        return Sampler(replace(solver, chain=chain), chain.steps, spacing=OfficialGrid())
+        return Sampler(replace(solver, chain=chain), chain.steps)
     first = MANY if solver.draws_noise else SOME
-    # Equal steps in rho, which IPNDM's order is claimed on, leave all below the last but one to one step.
-    spacing = Karras() if isinstance(solver.spacing, Karras) else solver.spacing
-    return Sampler(solver, first if solver.convergence_order == 1 else FEW, spacing=spacing)
+    return Sampler(solver, first if solver.convergence_order == 1 else FEW)
 
 
 def named(experiment: Experiment, name: str) -> Sampler | None:

@@ -13,7 +13,7 @@ from jaxtyping import ArrayLike, Float, Int
 from sde_jax.errors import InputError, takes_components
 from sde_jax.guidance import Posterior, PosteriorMethod, posterior
 from sde_jax.pytree import concrete, in_one_line
-from sde_jax.sampling import Solver, churn_of, grids, sample_given
+from sde_jax.sampling import Solver, churn_of, grids, sample_given, times_of
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array, Denoiser, Key
 
@@ -115,14 +115,15 @@ def draw(
     """Draw one sample for each of `keys` [n], of the posterior given its own measurement.
 
     measurements: a `Measurement`, or a tuple of several sources, of which every leaf is [n, ...]: traced arrays, so
-    that no other measurement of these shapes compiles anything. frames: how many times of the grid the linear system is
-    looked at, at most. Outside `jax.jit` it warns where systems were left unsolved; inside, `Ensemble.flags` tells.
+    that no other measurement of these shapes compiles anything. grid: times, or a number of steps, as `sample` takes
+    it. frames: how many times of the grid the linear system is looked at, at most. Outside `jax.jit` it warns where
+    systems were left unsolved; inside, `Ensemble.flags` tells.
     Raises `InputError` as `guidance.posterior` and `sampling.sample_given` do.
     """
-    times = jnp.asarray(grid)
+    times = jnp.asarray(times_of(grid, solver, sde))
     kept = min(frames, len(times)) if method.tolerance else 0
     of = lambda given: posterior(denoise, sde, given, method, shape)  # noqa: E731
-    samples = sample_given(keys, measurements, solver, sde, of, grid, shape, kept)
+    samples = sample_given(keys, measurements, solver, sde, of, times, shape, kept)
     at = times[grids.frames_of(len(times) - 1, kept)]
 
     def unsolved(given: Any, trajectory: Array) -> Array:

@@ -163,7 +163,9 @@ class FeynmanKac:
     @property
     def stepper(self) -> FixedGridSolver:
         """The solver, by default of order 2 and with `steady_churn`."""
-        return self.solver or DPMSolverMultistep(order=2, churn=steady_churn(self.total))
+        return self.solver or DPMSolverMultistep(
+            order=2, churn=steady_churn(self.total), published=False, lower_order_final=False
+        )
 
     @property
     def churn(self) -> float:

@@ -19,6 +19,7 @@ from sde_jax.sampling.discretization import Tables as Tables
 from sde_jax.sampling.edm import EDMHeun as EDMHeun
 from sde_jax.sampling.euler_maruyama import EulerMaruyama as EulerMaruyama
 from sde_jax.sampling.grids import Karras as Karras
+from sde_jax.sampling.grids import Logistic as Logistic
 from sde_jax.sampling.grids import LogSNR as LogSNR
 from sde_jax.sampling.grids import OfficialGrid as OfficialGrid
 from sde_jax.sampling.grids import Quadratic as Quadratic
@@ -45,8 +46,12 @@ from sde_jax.sampling.official import DDPMAncestral as DDPMAncestral
 from sde_jax.sampling.official import SMLDAncestral as SMLDAncestral
 from sde_jax.sampling.predictor_corrector import Corrector as Corrector
 from sde_jax.sampling.predictor_corrector import PredictorCorrector as PredictorCorrector
+from sde_jax.sampling.recommended import Recommended as Recommended
+from sde_jax.sampling.recommended import recommended_grid as recommended_grid
+from sde_jax.sampling.recommended import times_of as times_of
 from sde_jax.sampling.restart import Restart as Restart
 from sde_jax.sampling.reverse_diffusion import ReverseDiffusion as ReverseDiffusion
+from sde_jax.sampling.sampler import Sampler as Sampler
 from sde_jax.sampling.singlestep import DPMSolverSinglestep as DPMSolverSinglestep
 from sde_jax.sampling.solver import FixedGridSolver as FixedGridSolver
 from sde_jax.sampling.solver import Solution as Solution

@@ -32,13 +32,20 @@ class AdamsBashforth(Multistep):
 
     @property
     def convergence_order(self) -> float:
-        """The order; at most 2 with a last step of order one."""
-        return float(min(self.order, 2) if self.lower_order_final else self.order)
+        """The order; at most 2 with a first or last step of order one."""
+        return float(self.order if self.starter and not self.lower_order_final else min(self.order, 2))
 
     @property
     def draws_noise(self) -> bool:
         """No."""
         return False
+
+    def lasting(self, sde: GaussianPath, t: Time) -> Array | bool:
+        """Return whether later steps make use of the value at t.
+
+        Where rho is infinite eps is not, and few steps err less with it; a `starter` begins where rho is finite.
+        """
+        return not self.starter or jnp.all(jnp.isfinite(sde.log_snr(t)))
 
     @abc.abstractmethod
     def coefficients(self, sde: GaussianPath, t: Time, s: Time, nodes: Sequence[Time]) -> list[Array]:
@@ -46,7 +53,7 @@ class AdamsBashforth(Multistep):
 
     def observe(self, x: Array, t: Time, history: History, now: Estimates, sde: GaussianPath) -> tuple[Array, History]:
         """Remember the estimate of eps."""
-        return x, history.extended(t, now.noise, sde)
+        return x, history.extended(t, now.noise, self.lasting(sde, t))
 
     def advance(
         self, key: Key, x: Array, t: Time, s: Time, history: History, now: Estimates, sde: GaussianPath
@@ -73,6 +80,10 @@ class DEIS(AdamsBashforth):
     """
 
     in_time: bool = True
+
+    def lasting(self, sde: GaussianPath, t: Time) -> Array | bool:
+        """Return whether later steps make use of the value at t; a polynomial in rho wants it finite."""
+        return super().lasting(sde, t) & (self.in_time | jnp.all(jnp.isfinite(sde.log_snr(t))))
 
     def coefficients(self, sde: GaussianPath, t: Time, s: Time, nodes: Sequence[Time]) -> list[Array]:
         """Return b_m = int_0^1 l_m(r) dP(r), P the share of rho_s - rho_t that is covered at r.
@@ -110,11 +121,9 @@ CLASSICAL = [(1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59
 class IPNDM(AdamsBashforth):
     """iPNDM (Liu et al. 2022, eq. 12; Zhang & Chen 2023, appendix H): Adams-Bashforth as if all steps were equal.
 
-    Order `order` where the grid falls in equal steps of rho = sigma / alpha, `grids.Karras(power=1)`; on other smooth
-    grids 2. Raises `InputError` unless 1 <= order <= 4.
+    With a `starter` of order `order` where the grid falls in equal steps of rho = sigma / alpha,
+    `grids.Karras(power=1)`; on other smooth grids 2. Raises `InputError` unless 1 <= order <= 4.
     """
-
-    order: int = 4
 
     @property
     def spacing(self) -> Spacing:

@@ -12,6 +12,7 @@ from sde_jax.sampling.ddim import DDIM
 from sde_jax.sampling.grids import checked
 from sde_jax.sampling.latent import Coded
 from sde_jax.sampling.loop import check_ends, transport
+from sde_jax.sampling.recommended import clean_time, times_of
 from sde_jax.sampling.solver import FixedGridSolver, Solver, draws_noise
 from sde_jax.sde import Centred, GaussianPath, require_falling, state_of
 from sde_jax.sde.path import path
@@ -82,10 +83,12 @@ def inverted(
     """Return ONE x(grid[-1]) carried UP a falling grid to grid[0] by the steps of a solver without noise.
 
     DDIM's inversion (Song, Meng & Ermon 2021, section 4.3): its step with s > t, unchanged. With an `interval` x is
-    clipped to it after every step. Raises `InputError` as `transport` does, for a solver that draws noise and for a
-    grid that ends at 0, where the noise to start from has no direction.
+    clipped to it after every step. A grid of a number of steps starts at 1 and ends where noise is a hundredth of
+    the signal. Raises `InputError` as `transport` does, for a solver that draws noise and for a grid that ends at 0,
+    where the noise to start from has no direction.
     """
-    times, x, solver = checked(grid), state_of(sde, x), DDIM() if solver is None else solver
+    solver = DDIM() if solver is None else solver
+    times, x = _above_data(grid, solver, sde), state_of(sde, x)
     require_falling(sde)
     check_denoiser(denoise, x.shape)
     if not isinstance(solver, FixedGridSolver) or draws_noise(solver):
@@ -113,8 +116,8 @@ def inverted(
 def sdedit(key: Key, solver: Solver, sde: GaussianPath, denoise: Denoiser, data: Array, grid: ArrayLike) -> Coded:
     """Return ONE example noised to grid[0] and carried down the grid: SDEdit (Meng et al. 2022, algorithm 1).
 
-    The later grid[0], the more is forgotten: strokes and pasted parts become natural, and less faithful. Raises as
-    `transport` does.
+    The later grid[0], the more is forgotten: strokes and pasted parts become natural, and less faithful. Therefore
+    the grid is one of times. Raises as `transport` does.
     """
     noise, moves = jax.random.split(key)
     require_score("sdedit", denoise)
@@ -144,7 +147,13 @@ def edit(
     the adaptive way up and down. Raises as these do.
     """
     solver = DDIM() if solver is None else solver
-    up = inverted(sde, denoise, sde.from_data(data), grid, solver=solver, interval=interval)
-    x = langevin(key, sde, denoise, up.x, checked(grid)[0], step=step, count=count)
-    down = transport(key, solver, sde, denoise, x, grid)
+    times = _above_data(grid, solver, sde)
+    up = inverted(sde, denoise, sde.from_data(data), times, solver=solver, interval=interval)
+    x = langevin(key, sde, denoise, up.x, times[0], step=step, count=count)
+    down = transport(key, solver, sde, denoise, x, times)
     return Coded(sde.to_data(down.x), up.evaluations + count + down.evaluations)
+
+
+def _above_data(grid: ArrayLike, solver: Solver, sde: GaussianPath) -> Array:
+    """Return the times of a grid, which of a number of steps end above the data."""
+    return times_of(grid, solver, sde, end=clean_time(sde) or 1e-3)

@@ -64,22 +64,16 @@ class Quadratic:
 class NoiseGrid(abc.ABC):
     """Grids spread by rho = sigma / alpha, the noise relative to the signal.
 
-    From rho at the start, or after a step down to `largest` where that is infinite; to rho at the end, or to
-    `smallest` and a last step from there where that is 0. Elsewhere the two are not used. Of a diagonal schedule the
-    geometric mean is meant. Times are found in float64 and are different numbers in JAX's default precision, in which
-    samplers count them. Raises `InputError` unless 0 < smallest < largest.
+    Of a diagonal schedule the geometric mean is meant. Times are found in float64 and are different numbers in JAX's
+    default precision, in which samplers count them.
     """
 
-    smallest: float = 0.002
-    largest: float = 80.0
-
-    def __post_init__(self):
-        if not 0 < self.smallest < self.largest:
-            raise InputError(f"{self}: expected 0 < smallest < largest")
-
     @abc.abstractmethod
-    def between(self, first: float, last: float, points: int) -> np.ndarray:
-        """Return `points` values of rho from first down to last."""
+    def noise(self, first: float, last: float, steps: int) -> np.ndarray:
+        """Return the steps + 1 values of rho, from first, which may be infinite, down to last, which may be 0.
+
+        Raises `InputError` where there are no such values.
+        """
 
     def times(self, sde: GaussianPath, steps: int, end: float = 1e-3, start: float = 1.0) -> np.ndarray:
         """Return the grid.
@@ -92,30 +86,16 @@ class NoiseGrid(abc.ABC):
             raise InputError(f"{self} of a traced {type(sde).__name__}: expected to be made outside of transformations")
         with jax.enable_x64(True), jax.ensure_compile_time_eval():
             first, last = (float(jnp.exp(-jnp.mean(sde.log_snr(t)))) for t in (start, end))
-            head = [start] if np.isinf(first) else []
-            tail = [end] if last == 0 else []
-            points = steps + 1 - len(head) - len(tail)
-            if points < 2:
-                raise InputError(f"{self} in {steps} steps: expected {steps + 2 - points} or more")
-            if (tail and not head and not self.smallest < first) or (head and not tail and not last < self.largest):
-                raise InputError(f"{self} from rho = {first:g} to {last:g}: expected smallest and largest in between")
-            rho = self.between(self.largest if head else first, self.smallest if tail else last, points)
+            rho = self.noise(first, last, steps)[1:-1]
             inside = np.array(_times_of(sde, jnp.asarray(-np.log(rho))), float)
-        if not head:
-            inside[0] = start
-        if not tail:
-            inside[-1] = end
-        times = _apart(np.concatenate([head, inside, tail]))
+        times = _apart(np.concatenate([[start], inside, [end]]))
         with jax.enable_x64(True), jax.ensure_compile_time_eval():
-            inner = slice(1, -1)
-            found = _log_snrs(sde, jnp.asarray(times[inner]))
-            wanted = np.concatenate([[0.0] * len(head), -np.log(rho), [0.0] * len(tail)])[inner]
-            off = np.abs(np.asarray(found) - wanted)
+            off = np.abs(np.asarray(_log_snrs(sde, jnp.asarray(times[1:-1]))) + np.log(rho))
         if times[-1] != end or not np.all(off <= NEAR):
-            n = 1 + int(np.argmax(~(off <= NEAR)))
+            n = int(np.argmax(~(off <= NEAR))) if len(off) else 0
             raise InputError(
                 f"{self} on {type(sde).__name__} in {steps} steps: no time in {jnp.result_type(float)} has rho = "
-                f"{np.exp(-wanted[n - 1]):.3g}, near t = {times[n]:.9g}: expected bounds that it can tell from t = "
+                f"{rho[n]:.3g}, near t = {times[n + 1]:.9g}: expected bounds that it can tell from t = "
                 f"{start:g} and {end:g}, fewer steps, or float64 (jax_enable_x64)"
             )
         return times
@@ -148,7 +128,39 @@ def _log_snrs(sde: GaussianPath, times: Float[Array, " n"]) -> Float[Array, " n"
 
 
 @dataclass(frozen=True)
-class LogSNR(NoiseGrid):
+class BoundedNoiseGrid(NoiseGrid):
+    """Grids of rho between two finite bounds.
+
+    From rho at the start, or after a step down to `largest` where that is infinite; to rho at the end, or to
+    `smallest` and a last step from there where that is 0. Elsewhere the two are not used. Raises `InputError` unless
+    0 < smallest < largest.
+    """
+
+    smallest: float = 0.002
+    largest: float = 80.0
+
+    def __post_init__(self):
+        if not 0 < self.smallest < self.largest:
+            raise InputError(f"{self}: expected 0 < smallest < largest")
+
+    @abc.abstractmethod
+    def between(self, first: float, last: float, points: int) -> np.ndarray:
+        """Return `points` values of rho from first down to last."""
+
+    def noise(self, first: float, last: float, steps: int) -> np.ndarray:
+        """Return the values of rho; raises `InputError` where steps are too few, or the bounds not in between."""
+        head, tail = [np.inf] if np.isinf(first) else [], [0.0] if last == 0 else []
+        points = steps + 1 - len(head) - len(tail)
+        if points < 2:
+            raise InputError(f"{self} in {steps} steps: expected {steps + 2 - points} or more")
+        if (tail and not head and not self.smallest < first) or (head and not tail and not last < self.largest):
+            raise InputError(f"{self} from rho = {first:g} to {last:g}: expected smallest and largest in between")
+        rho = self.between(self.largest if head else first, self.smallest if tail else last, points)
+        return np.concatenate([head, rho, tail])
+
+
+@dataclass(frozen=True)
+class LogSNR(BoundedNoiseGrid):
     """Equal steps in lambda = -log rho, the grid of DPM-Solver (Lu et al. 2022)."""
 
     def between(self, first: float, last: float, points: int) -> np.ndarray:
@@ -157,7 +169,7 @@ class LogSNR(NoiseGrid):
 
 
 @dataclass(frozen=True)
-class Karras(NoiseGrid):
+class Karras(BoundedNoiseGrid):
     """Equal steps in rho^(1/power) (Karras et al. 2022, eq. 5, whose rho is this power); power = 1: equal in rho.
 
     Raises `InputError` unless power > 0.
@@ -173,6 +185,32 @@ class Karras(NoiseGrid):
     def between(self, first: float, last: float, points: int) -> np.ndarray:
         """Return the power of an arithmetic sequence."""
         return np.linspace(first ** (1 / self.power), last ** (1 / self.power), points) ** self.power
+
+
+@dataclass(frozen=True)
+class Logistic(NoiseGrid):
+    """Equal steps in u = 1 / (1 + (middle / rho)^(1 / power)), the logistic function of log(rho / middle) / power.
+
+    Steps are shortest, in log rho, about `middle`: between small rho, where x is all but clean, and large rho, where
+    the estimate is all but the data's mean. rho may begin at infinity and end at 0. power = middle = 1: equal steps in
+    t of rectified flow; middle far above all rho: `Karras`, of the same power. Raises `InputError` unless both are
+    positive.
+    """
+
+    power: float = 2.0
+    middle: float = 1.0
+
+    def __post_init__(self):
+        if not (self.power > 0 and self.middle > 0):
+            raise InputError(f"{self}: expected power > 0 and middle > 0")
+
+    def noise(self, first: float, last: float, steps: int) -> np.ndarray:
+        """Return the values of rho."""
+        with np.errstate(divide="ignore"):
+            start, end = (1 / (1 + np.divide(self.middle, rho) ** (1 / self.power)) for rho in (first, last))
+        u = np.linspace(start, end, steps + 1)
+        rho = np.concatenate([[first], self.middle * (u[1:-1] / (1 - u[1:-1])) ** self.power, [last]])
+        return rho
 
 
 def official(steps: int, end: float = 1e-3, start: float = 1.0) -> Float[np.ndarray, " steps+1"]:

@@ -38,11 +38,11 @@ class History(NamedTuple):
         zeros = jnp.zeros((length, *x.shape), x.dtype)
         return cls(jnp.full(length, start, x.dtype), zeros, jnp.zeros((), int), jnp.zeros_like(x), ends)
 
-    def extended(self, t: Time, estimate: Array, sde: GaussianPath) -> "History":
-        """Return the history with the value at t in front; where lambda is infinite it cannot be interpolated later."""
+    def extended(self, t: Time, estimate: Array, lasting: Array | bool) -> "History":
+        """Return the history with the value at t in front; one that is not `lasting` serves no step but the next."""
         times = jnp.concatenate([jnp.asarray(t, self.times.dtype)[None], self.times[:-1]])
         estimates = jnp.concatenate([estimate[None], self.estimates[:-1]])
-        known = jnp.where(jnp.all(jnp.isfinite(sde.log_snr(t))), self.known + 1, 0)
+        known = jnp.where(lasting, self.known + 1, 0)
         return self._replace(times=times, estimates=estimates, known=known)
 
     def usable(self, t: Time, s: Time) -> Int[Array, ""]:
@@ -56,18 +56,19 @@ class History(NamedTuple):
 
 @dataclass(frozen=True)
 class Multistep(FixedGridSolver):
-    """A step through the last `order` values, one evaluation each, and a start that keeps the order.
+    """A step through the last `order` values, one evaluation each; by default what errs least in 5 to 20 of them.
 
-    The first steps have fewer values, and one step of order q at the start costs the whole its order where q is less
-    than the order claimed by more than one: with `starter` such steps are made by a Runge-Kutta method instead, for
-    2 (order 3) or 4 (order 4) evaluations in all. Without it they are made with the values there are, as published.
-    With `lower_order_final` the last steps are made with ever fewer values, the very last with one: steps of a coarse
-    grid are long, and extrapolating over a long one does harm; the order is at most 2 then, and no step is made by
-    Runge-Kutta. Raises `InputError` where a grid has fewer steps than `order`.
+    The first steps have fewer values, and are made with those there are, as published. The first of all has local
+    error h^2, which the whole run inherits: its order is at most 2, 3 where that step is corrected. With `starter`
+    the first steps are made by a Runge-Kutta method instead, for 2 (order 3) or 4 (order 4) evaluations in all, and
+    the order is kept: what many steps want and few cannot afford. With `lower_order_final` the last steps are made
+    with ever fewer values, the very last with one: steps of a coarse grid are long, and extrapolating over a long one
+    does harm; the order is at most 2 then, and no step is made by Runge-Kutta. Raises `InputError` where a grid has
+    fewer steps than `order`.
     """
 
     order: int = 2
-    starter: bool = True
+    starter: bool = False
     lower_order_final: bool = field(default=False, kw_only=True)
 
     @property

@@ -11,7 +11,8 @@ from sde_jax.checks import finite
 from sde_jax.errors import InputError, whole
 from sde_jax.prediction import check_denoiser, moved, require_score
 from sde_jax.pytree import in_one_line
-from sde_jax.sampling.grids import checked, frames_of
+from sde_jax.sampling.grids import frames_of
+from sde_jax.sampling.recommended import times_of
 from sde_jax.sampling.solver import Solution, Solver, check_solver, churn_of, draws_noise
 from sde_jax.sde import Centred, GaussianPath, require_falling, state_of
 from sde_jax.typing import Array, Denoiser, Key
@@ -45,6 +46,8 @@ def sample(
 ) -> Samples:
     """Draw one sample of `shape` for each of `keys` [n] by carrying prior noise down the grid.
 
+    grid: times that fall within [0, 1], or a number of steps, which go down the grid that is `recommended` for the
+    solver on the path.
     A sample is a function of its own key alone: neither the number of samples nor of devices changes it.
     `shape` is that of the state; a path with coordinates of its own returns samples in those of the data.
     Raises as `transport` does.
@@ -69,8 +72,8 @@ def sample_given(
     `sde` in its offset and prior alone, such as in the mean that it reverts to. Raises `InputError` too where there is
     not one for each key.
     """
-    times = checked(grid)
     check_solver(solver)
+    times = times_of(grid, solver, sde)
     require_falling(sde)
     check_shape(shape)
     check_keys(keys)
@@ -97,12 +100,13 @@ def transport(
 ) -> Solution:
     """Carry ONE x from grid[0] to grid[-1]: lift a batch with `jax.vmap`. `key` is the source of all noise.
 
+    grid: as in `sample`; of a number of steps grid[0] = 1.
     Raises `InputError` for a grid that does not fall within [0, 1], a path whose log-SNR does not fall, a denoiser
     that changes shape or type; raises, when the result is computed, for an x that is not finite and for a result
     that is not, and where an adaptive solver does not reach its tolerance.
     """
-    times, x = checked(grid), state_of(sde, x)
     check_solver(solver)
+    times, x = times_of(grid, solver, sde), state_of(sde, x)
     require_falling(sde)
     check_denoiser(denoise, x.shape)
     check_law(solver, denoise)

@@ -109,7 +109,16 @@ class PublishedMultistep(sj.FixedGridSolver):
 
 @dataclass(frozen=True)
 class PublishedUniPC(PublishedMultistep):
-    """The same form, whose coefficients solve sum_i a_i r_i^k = b_k, with 1/2 for the one coefficient of order one."""
+    """The same form, whose coefficients solve sum_i a_i r_i^k = b_k, with 1/2 for the one coefficient of order one.
+
+    B(h) = e^h - 1 as `bh2`, otherwise h.
+    """
+
+    bh2: bool = True
+
+    def scale(self, h):
+        """Return B(-h)."""
+        return jnp.expm1(-h) if self.bh2 else -h
 
     def coefficients(self, nodes, h):
         """Return the a_i of the values at `nodes`, in units of h."""
@@ -117,7 +126,7 @@ class PublishedUniPC(PublishedMultistep):
             return [0.5]
         phi, factorial, right = jnp.expm1(-h) / -h - 1, 1, []
         for k in range(1, len(nodes) + 1):
-            right.append(phi * factorial / jnp.expm1(-h))
+            right.append(phi * factorial / self.scale(h))
             factorial *= k + 1
             phi = phi / -h - 1 / factorial
         table = jnp.stack([jnp.stack(nodes) ** k for k in range(len(nodes))])
@@ -127,7 +136,7 @@ class PublishedUniPC(PublishedMultistep):
         """Return what orders 2 and 3 add."""
         r = [(past.log_snr[i] - past.log_snr[0]) / h for i in (1, 2)]
         return tuple(
-            -jnp.expm1(-h) * self.series(self.coefficients(r[: n - 1], h), r[: n - 1], past)
+            -self.scale(h) * self.series(self.coefficients(r[: n - 1], h), r[: n - 1], past)
             for n in range(2, self.order + 1)
         )
 
@@ -144,7 +153,7 @@ class PublishedUniPC(PublishedMultistep):
         rests = []
         for n in range(1, self.order + 1):
             a = self.coefficients([*r[: n - 1], jnp.ones_like(made)], made)
-            rests.append(-jnp.expm1(-made) * (self.series(a[:-1], r[: n - 1], past) + a[-1] * (x0 - past.x0[0])))
+            rests.append(-self.scale(made) * (self.series(a[:-1], r[: n - 1], past) + a[-1] * (x0 - past.x0[0])))
         rest = jnp.select([order == n for n in range(1, self.order)], rests[:-1], rests[-1])
         base = sde.sigma(t) / sde.sigma(t_before) * past.corrected
         moved = base + sde.alpha(t) * (-jnp.expm1(-made) * past.x0[0] + rest)
@@ -167,6 +176,7 @@ class Row(NamedTuple):
         return (budget - self.more) // self.each
 
 
+EXACT = {"published": False, "lower_order_final": False}
 ROWS = [
     Row("* DDIM", sj.DDIM(), published=True),
     Row("* EDMHeun", sj.EDMHeun(), 2, published=True),
@@ -182,25 +192,25 @@ ROWS = [
     Row("Heun", Heun(), 2),
     Row("DPMSolverSinglestep(2)", sj.DPMSolverSinglestep(order=2), 2),
     Row("DPMSolverSinglestep(3)", sj.DPMSolverSinglestep(order=3), 3),
-    Row("DPMSolverMultistep(2)", sj.DPMSolverMultistep(order=2), least=2),
-    Row("DPMSolverMultistep(3)", sj.DPMSolverMultistep(order=3), more=1, least=3),
-    Row("DPMSolverMultistep(3), no starter", sj.DPMSolverMultistep(order=3, starter=False), least=3),
-    Row("DPMSolverMultistep(2), final", sj.DPMSolverMultistep(order=2, lower_order_final=True), least=2),
-    Row("DPMSolverMultistep(3), final", sj.DPMSolverMultistep(order=3, lower_order_final=True), least=3),
-    Row("UniPC(2)", sj.UniPC(order=2), least=2),
-    Row("UniPC(3)", sj.UniPC(order=3), more=2, least=3),
-    Row("UniPC(3), no starter", sj.UniPC(order=3, starter=False), least=3),
-    Row("UniPC(2), final", sj.UniPC(order=2, lower_order_final=True), least=2),
-    Row("UniPC(3), final", sj.UniPC(order=3, lower_order_final=True), least=3),
-    Row("DEIS(3)", sj.DEIS(order=3), more=1, least=3),
+    Row("DPMSolverMultistep(2)", sj.DPMSolverMultistep(order=2, **EXACT), least=2),
+    Row("DPMSolverMultistep(3)", sj.DPMSolverMultistep(order=3, starter=True, **EXACT), more=1, least=3),
+    Row("DPMSolverMultistep(3), no starter", sj.DPMSolverMultistep(order=3, **EXACT), least=3),
+    Row("DPMSolverMultistep(2), final", sj.DPMSolverMultistep(order=2, published=False), least=2),
+    Row("DPMSolverMultistep(3), final", sj.DPMSolverMultistep(order=3, published=False), least=3),
+    Row("UniPC(2)", sj.UniPC(order=2, **EXACT), least=2),
+    Row("UniPC(3)", sj.UniPC(order=3, starter=True, **EXACT), more=2, least=3),
+    Row("UniPC(3), no starter", sj.UniPC(order=3, **EXACT), least=3),
+    Row("UniPC(2), final", sj.UniPC(order=2, published=False), least=2),
+    Row("UniPC(3), final", sj.UniPC(order=3, published=False), least=3),
+    Row("DEIS(3)", sj.DEIS(order=3, starter=True), more=1, least=3),
     Row("DEIS(3), no starter", sj.DEIS(order=3, starter=False), least=3),
-    Row("IPNDM(4)", sj.IPNDM(), more=4, least=4),
-    Row("IPNDM(4), no starter", sj.IPNDM(starter=False), least=4),
-    Row("IPNDM(4), final", sj.IPNDM(lower_order_final=True), least=4),
+    Row("IPNDM(4)", sj.IPNDM(order=4, starter=True), more=4, least=4),
+    Row("IPNDM(4), no starter", sj.IPNDM(order=4), least=4),
+    Row("IPNDM(4), final", sj.IPNDM(order=4, lower_order_final=True), least=4),
     Row("EulerMaruyama", sj.EulerMaruyama(), noisy=True),
     Row("Ancestral", sj.Ancestral(), noisy=True),
-    Row("DPMSolverMultistep(2, churn=1)", sj.DPMSolverMultistep(order=2, churn=1.0), noisy=True, least=2),
-    Row("SASolver(3, churn=1)", sj.SASolver(), noisy=True, least=3),
+    Row("DPMSolverMultistep(2, churn=1)", sj.DPMSolverMultistep(order=2, churn=1.0, **EXACT), noisy=True, least=2),
+    Row("SASolver(3, churn=1)", sj.SASolver(starter=True, lower_order_final=False), noisy=True, least=3),
     Row("EDMHeun(churn=4)", sj.EDMHeun(churn=4.0), 2, noisy=True),
 ]
 

@@ -1,6 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
+
+from sde_jax.experiment import Evaluation, Sampler
+from sde_jax.metrics import Energy
+from sde_jax.sampling import DDIM
 
 NUMBERS = (
     "bits_per_dim",
@@ -28,7 +33,7 @@ def test_one_command_does_everything_once(run, sde_jax, monkeypatch):
     assert results.keys() >= set(NUMBERS)
     assert results["train_steps"] == 12
     assert results["images"] == 297
-    assert results["samplers"].keys() == {"pc", "ode"}
+    assert results["samplers"].keys() == {"pc", "ode", "fast"}
     assert results["function_evaluations"] == results["samplers"]["pc"]["function_evaluations"] == 2 * 4
     assert results["likelihood_function_evaluations"] > 1
     # The reference of a mixture on such a split is 2.58, with more draws; twelve steps of training come nowhere near.
@@ -83,3 +88,20 @@ def test_components_that_cannot_be_read_back_are_refused_before_training(tmp_pat
 def test_a_dry_run_writes_nothing(command, tmp_path, sde_jax):
     sde_jax(command, *sde_jax.tiny, "--workdir", tmp_path / "run", "--dry_run").done()
     assert not (tmp_path / "run").exists()
+
+
+def test_samples_are_measured_in_the_steps_that_the_config_names_once(run, sde_jax, monkeypatch):
+    from sde_jax.commands import everything
+    from sde_jax.commands.workdir import Workdir
+
+    workdir = Workdir(run)
+    few = Evaluation(metrics={"energy": Energy()}, samplers=("ddim",), steps=(2, 3), num_samples=4, neighbours=0)
+    record = workdir.read_record()
+    experiment = replace(record.experiment, samplers={"ddim": Sampler(DDIM(), 5)}, evaluation=few)
+    workdir.write_json("config.json", replace(record, experiment=experiment).to_json())
+    everything._against_evaluations(workdir, experiment, 12)
+    rows = json.loads((run / "evaluation.json").read_text())["rows"]
+    assert [(row["sampler"], row["steps"], row["evaluations"]) for row in rows] == [("ddim", 2, 2), ("ddim", 3, 3)]
+    assert (run / "evaluation_quality_energy.svg").is_file()
+    monkeypatch.setattr("sde_jax.commands.evaluate.run", None)
+    everything._against_evaluations(workdir, experiment, 12)

@@ -119,7 +119,7 @@ def test_the_grid_of_the_config_is_the_samplers_grid(trained):
 
 def test_an_unknown_sampler_is_refused_with_those_there_are(trained, sde_jax):
     (line,) = sde_jax("sample", "--workdir", trained, "--sampler=pcc").problems
-    assert line.startswith("--sampler=pcc: this run has pc, ode; the library has ")
+    assert line.startswith("--sampler=pcc: this run has pc, ode, fast; the library has ")
 
 
 def test_a_function_call_out_of_range_is_refused_as_the_command_is(trained):

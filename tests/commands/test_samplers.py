@@ -38,7 +38,7 @@ def test_a_solver_of_the_library_is_drawn_with_under_its_own_name(run, sde_jax):
     asked = ["--solver=UniPC", "--steps=4", "--config.samplers.UniPC.solver.order=1"]
     found = facts(sde_jax, "sample", "--workdir", run, *asked, *FEW)
     assert found["settings"]["solver"]["type"] == found["sampler"] == "UniPC"
-    assert (found["settings"]["solver"]["order"], found["settings"]["spacing"]["type"]) == (1, "LogSNR")
+    assert (found["settings"]["solver"]["order"], found["settings"]["spacing"]["type"]) == (1, "Recommended")
     assert np.load(run / "samples_UniPC.npz")["x"].shape == (2, 8, 8, 1)
 
 
@@ -47,7 +47,7 @@ def test_a_solver_of_the_library_is_drawn_with_under_its_own_name(run, sde_jax):
     [
         (["--solver=Foo"], "--solver=Foo: no such solver; expected one of DEIS, IPNDM, "),
         (["--solver=DDRM"], "--solver=DDRM: no such solver"),
-        (["--sampler=foo"], "--sampler=foo: this run has pc, ode; the library has em, sde, ancestral"),
+        (["--sampler=foo"], "--sampler=foo: this run has pc, ode, fast; the library has em, sde, ancestral"),
         (["--sampler=ode", "--steps=3"], "--steps: ode makes steps of its own"),
         (["--solver=SMLDAncestral"], "the table of SMLD"),
         (["--config.samplers.pc.stpes=3"], "did you mean steps?"),

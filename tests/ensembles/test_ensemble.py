@@ -10,7 +10,7 @@ from sde_jax.errors import InputError
 from sde_jax.guidance import DPS, DataAssimilation, DiffPIR, MomentMatching, PiGDM
 from sde_jax.measurement import Identity, Independent, Matrix, Measurement, measure
 from sde_jax.prediction.exact import GaussianDenoiser
-from sde_jax.sampling import DPMSolverMultistep, LogSNR
+from sde_jax.sampling import DPMSolverMultistep, LogSNR, recommended_grid
 from sde_jax.sde import VP
 
 SDE = VP()
@@ -127,3 +127,12 @@ def test_no_members_and_measurements_that_are_not_one_each_are_refused():
         few(0, given, DPS())
     with pytest.raises(InputError, match="of every array, one k"):
         few(2, Measurement(SEES, np.zeros((2, 1)), NOISE), DPS())
+
+
+def test_a_number_of_steps_is_the_recommended_grid():
+    _, given = measured(jax.random.key(0), 2)
+    members = [
+        drawn(jax.random.key(1), 2, given, PiGDM(), SOLVER, SDE, DENOISE, grid, (3,)).members
+        for grid in (4, recommended_grid(SOLVER, SDE, 4))
+    ]
+    np.testing.assert_array_equal(*members)

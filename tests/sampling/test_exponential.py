@@ -82,13 +82,13 @@ EXACT_AT_ONCE = [
     pytest.param(sj.DDIM(eta=0.5), marks=pytest.mark.slow),
     sj.Ancestral(),
     sj.MultistepConsistency(),
-    sj.DPMSolverMultistep(order=3),
+    sj.DPMSolverMultistep(order=3, starter=True, lower_order_final=False),
     pytest.param(sj.DPMSolverMultistep(order=2, churn=1.0), marks=pytest.mark.slow),
     sj.DPMSolverSinglestep(order=3),
-    sj.UniPC(order=2),
+    sj.UniPC(order=2, lower_order_final=False),
     sj.SASolver(),
-    sj.DEIS(order=3),
-    sj.IPNDM(),
+    sj.DEIS(order=3, starter=True),
+    sj.IPNDM(order=4, starter=True),
     sj.EDMHeun(churn=1.0),
     sj.Restart(low=0.5, high=0.7),
 ]
@@ -128,12 +128,13 @@ def test_samples_are_differentiable_even_through_steps_that_are_infinite_in_log_
     ("solver", "calls"),
     [
         (sj.DPMSolverMultistep(order=2), 6),
-        (sj.DPMSolverMultistep(order=3), 7),
-        (sj.DPMSolverMultistep(order=3, starter=False), 6),
+        (sj.DPMSolverMultistep(order=3), 6),
+        (sj.DPMSolverMultistep(order=3, starter=True, published=False, lower_order_final=False), 7),
         (sj.DPMSolverSinglestep(order=2), 11),
         (sj.UniPC(order=2), 6),
-        (sj.UniPC(order=3), 8),
-        (sj.IPNDM(order=4), 10),
+        (sj.UniPC(order=3, starter=True, lower_order_final=False), 8),
+        (sj.IPNDM(order=4), 6),
+        (sj.IPNDM(order=4, starter=True), 10),
         (sj.EDMHeun(), 11),
         (sj.Restart(low=0.35, high=0.6, rounds=3, steps=2), 11 + 3 * 4),
     ],
@@ -165,7 +166,7 @@ def test_a_last_step_of_lower_order_is_ddims(build):
     def carried(solver, x, grid):
         return sj.transport(key, solver, sde, denoise, x, grid).x
 
-    before = carried(build(order=2), x, grid[:-1])
+    before = carried(build(order=2, lower_order_final=False), x, grid[:-1])
     expected = carried(sj.DDIM(), before, grid[-2:])
     np.testing.assert_allclose(carried(build(order=2, lower_order_final=True), x, grid), expected, rtol=1e-12)
     assert build(order=3, lower_order_final=True).convergence_order == 2

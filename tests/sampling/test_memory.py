@@ -67,7 +67,12 @@ def test_the_last_steps_of_a_grid_are_of_lower_order_however_often_it_was_left()
 
 @pytest.mark.parametrize(
     "solver",
-    [pytest.param(s, marks=pytest.mark.slow if n else []) for n, s in enumerate((sj.DEIS(), sj.UniPC(order=3)))],
+    [
+        pytest.param(s, marks=pytest.mark.slow if n else [])
+        for n, s in enumerate(
+            (sj.DEIS(starter=True), sj.UniPC(order=3, starter=True, published=False, lower_order_final=False))
+        )
+    ],
 )
 def test_an_example_carried_up_and_down_by_steps_with_a_memory_comes_back(solver):
     grid = grids.LogSNR().times(SDE, 40, 0.01, 0.6)

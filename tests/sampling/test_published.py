@@ -13,10 +13,10 @@ import sde_jax as sj
 PATH = Path(__file__).parents[1] / "benchmarks" / "work_per_quality.py"
 PAIRS = {
     "UniPC(3), final": ((3, True), sj.UniPC(order=3, published=True, lower_order_final=True)),
-    "UniPC(2)": ((2, False), sj.UniPC(order=2, published=True)),
+    "UniPC(2)": ((2, False), sj.UniPC(order=2, published=True, lower_order_final=False)),
     "UniPC(2), final": ((2, True), sj.UniPC(order=2, published=True, lower_order_final=True)),
-    "UniPC(3)": ((3, False), sj.UniPC(order=3, published=True, starter=False)),
-    "2M": ((2, False), sj.DPMSolverMultistep(published=True)),
+    "UniPC(3)": ((3, False), sj.UniPC(order=3, published=True, starter=False, lower_order_final=False)),
+    "2M": ((2, False), sj.DPMSolverMultistep(published=True, lower_order_final=False)),
     "3M, final": ((3, True), sj.DPMSolverMultistep(order=3, published=True, lower_order_final=True)),
 }
 
