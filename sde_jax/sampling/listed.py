@@ -16,7 +16,7 @@ class Listed:
     of: tuple[float, ...]
 
     def __post_init__(self):
-        checked(self.of)
+        checked(np.array(self.of))
 
     def times(self, sde: GaussianPath, steps: int, end: float = 1e-3, start: float = 1.0) -> np.ndarray:
         """Return the grid; raises `InputError` where other steps, another end or another start are asked for."""

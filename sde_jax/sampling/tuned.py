@@ -68,6 +68,11 @@ class Tuned(FixedGridSolver):
         return False
 
     @property
+    def grid(self) -> Float[np.ndarray, " steps+1"]:
+        """Its own times as an array, the grid to sample on."""
+        return np.array(self.times)
+
+    @property
     def spacing(self) -> Listed:
         """Its own times."""
         return Listed(self.times)
@@ -80,7 +85,7 @@ class Tuned(FixedGridSolver):
         ):
             raise InputError(
                 f"{self} down a grid of {len(grid) - 1} steps from t = {grid[0]} to {grid[-1]}: expected its own "
-                "times, which its weights belong to: solver.times"
+                "times, which its weights belong to: solver.grid"
             )
         return Values(jnp.zeros((), int), jnp.zeros((len(self.told), *x.shape), x.dtype))
 

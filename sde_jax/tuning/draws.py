@@ -48,7 +48,13 @@ def arrival(solver: Solver, sde: GaussianPath, denoise: Denoiser, y: Array, grid
 
 
 def drawn(
-    keys: Key, given: Any, sde: GaussianPath, denoiser_of: DenoiserOf, grid: Array, shape: tuple[int, ...], batch: int
+    keys: Key,
+    given: Any,
+    sde: GaussianPath,
+    denoiser_of: DenoiserOf,
+    grid: np.ndarray,
+    shape: tuple[int, ...],
+    batch: int,
 ) -> Draws:
     """Return a draw for each of `keys` [n], carried down `grid` by UniPC of order 4, `batch` at once."""
 
@@ -56,7 +62,7 @@ def drawn(
     def some(denoiser_of: DenoiserOf, keys: Key, given: Any) -> Draws:
         def one(key: Key, given: Any) -> Draws:
             y = sde.prior_sample(key, shape) - sde.offset(grid[0])
-            return Draws(y, given, arrival(UniPC(3), sde, denoiser_of(given), y, grid))
+            return Draws(y, given, arrival(UniPC(3), sde, denoiser_of(given), y, jnp.asarray(grid, float)))
 
         return jax.vmap(one)(keys, given)
 

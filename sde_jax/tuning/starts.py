@@ -1,13 +1,13 @@
 """Published multistep methods written out: their weights on a grid, from which tuning starts."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import ArrayLike, Float
 
 from sde_jax.errors import InputError
 from sde_jax.sampling import (
@@ -33,6 +33,9 @@ SPACINGS: Mapping[str, Spacing] = {
     "LogSNR": LogSNR(),
     "Karras": Karras(),
 }
+
+
+Numbers = ArrayLike | Sequence[float]
 
 
 class Start(NamedTuple):
@@ -83,11 +86,10 @@ def _each(solver: FixedGridSolver, sde: GaussianPath) -> Callable[[Array], Array
     return jax.jit(jax.vmap(partial(written_out, solver, sde)), compiler_options=options)
 
 
-def tuned(times: Array, told: Array, weights: Array) -> Tuned:
+def tuned(times: Numbers, told: Numbers, weights: Numbers) -> Tuned:
     """Return the solver of these times and of weights [steps, steps], those above the diagonal left out."""
-    times, told, weights = (np.asarray(array, float) for array in (times, told, weights))
-    rows = tuple(tuple(map(float, row[: n + 1])) for n, row in enumerate(weights))
-    return Tuned(tuple(map(float, times)), tuple(map(float, told)), rows)
+    rows = tuple(tuple(map(float, row[: n + 1])) for n, row in enumerate(np.asarray(weights)))
+    return Tuned(tuple(map(float, np.asarray(times))), tuple(map(float, np.asarray(told))), rows)
 
 
 def written_out(

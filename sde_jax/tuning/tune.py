@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Float
 
 from sde_jax.errors import InputError, whole
@@ -26,10 +27,10 @@ from sde_jax.typing import Array, Denoiser, Key
 class Effort:
     """What tuning spends.
 
-    fitted, watched, tested: prior draws that are fitted, that choose where to stop and from which start, and on which
-    errors are told; fine_steps: of the fine solution, in equal steps of log-SNR by a method of order 4; batch_size:
-    draws carried at once; memory: the newest values whose weights are fitted; rounds: of least squares; starts:
-    published formulas fitted from. Raises `InputError` out of range.
+    fitted, watched, tested: prior draws that are fitted (at most: of wide states fewer serve), that choose where to
+    stop and from which start, and on which errors are told; fine_steps: of the fine solution, in equal steps of log-SNR
+    by a method of order 4; batch_size: draws carried at once; memory: the newest values whose weights are fitted;
+    rounds: of least squares; starts: published formulas fitted from. Raises `InputError` out of range.
     """
 
     fitted: int = 256
@@ -54,6 +55,8 @@ class Effort:
 
 
 STANDARD = Effort()
+RESIDUALS, FEWEST = 128, 96
+"""Residuals an unknown, and draws, beyond which more to fit is time spent for nothing: wide states need few draws."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def tune(
     et al. 2025) and S4S (Frankel et al. 2025) do by gradient descent. The draws come from `key` alone.
     `shape` is that of the state. Raises as `tune_given` does.
     """
-    return tune_given(key, (), sde, partial(_same, function(denoise)), shape, evaluations, end, effort)
+    return tune_given(key, (), sde, Partial(_same, function(denoise)), shape, evaluations, end, effort)
 
 
 def _same(denoise: Denoiser, given: Any) -> Denoiser:
@@ -185,7 +188,7 @@ class Bench:
         reference = root_mean(squared_distances(coarse, draws.end[-count:]))
 
         @jax.jit
-        def squares(denoiser_of: DenoiserOf, solver: tuple[Array, ...], draws: Draws) -> Array:
+        def squares(denoiser_of: DenoiserOf, solver: tuple[Any, ...], draws: Draws) -> Array:
             return jax.vmap(lambda draw: jnp.sum(jnp.square(_missed(sde, denoiser_of, Tuned(*solver), draw))))(draws)
 
         return cls(sde, denoiser_of, draws, end, effort, reference, squares)
@@ -245,16 +248,17 @@ class Bench:
             return jax.vmap(partial(_missed, self.sde, denoiser_of, family.member(q)))(draws)
 
         size = self.effort.batch_size
+        numbers = max(1, self.draws.end[0].size)
+        needed = max(FEWEST, -(-RESIDUALS * family.size // numbers))
+        fitted = self.draws.part(0, min(needed, self.effort.fitted)).batches(size)
         loss = Loss(residuals, self.denoiser_of)
-        fit = loss.minimised(
-            np.zeros(family.size), self.fitted.batches(size), self.watched.batches(size), self.effort.rounds
-        )
+        fit = loss.minimised(np.zeros(family.size), fitted, self.watched.batches(size), self.effort.rounds)
         member = family.member(jnp.asarray(fit.q, float))
         steps = family.steps
         rows = np.zeros((steps, steps))
         for n, row in enumerate(member.weights):
             rows[n, : n + 1] = np.asarray(row)
-        return start, tuned(member.times, member.told, rows), fit.rounds  # pyright: ignore[reportArgumentType]
+        return start, tuned(member.times, member.told, rows), fit.rounds
 
 
 def _missed(sde: GaussianPath, denoiser_of: DenoiserOf, solver: Tuned, draw: Draws) -> Array:

@@ -25,7 +25,7 @@ def test_a_step_is_the_sum_that_its_docstring_says():
     x1 = VP.sigma(t1) / VP.sigma(t0) * x0 + VP.alpha(t1) * 0.7 * d0
     d1 = denoise(x1, 0.45)
     x2 = VP.sigma(t2) / VP.sigma(t1) * x1 + VP.alpha(t2) * (-0.2 * d0 + 0.8 * d1)
-    found = sj.transport(jax.random.key(0), SOLVER, VP, denoise, x0, SOLVER.times, frames=3)
+    found = sj.transport(jax.random.key(0), SOLVER, VP, denoise, x0, SOLVER.grid, frames=3)
     np.testing.assert_allclose(found.trajectory, [x0, x1, x2], rtol=1e-5)
     assert int(found.evaluations) == 2
 
@@ -52,7 +52,7 @@ def test_a_listed_grid_has_no_other_steps():
 def test_it_cannot_go_on_from_an_x_that_was_moved():
     solver = Restart(SOLVER, low=0.2, high=0.5, rounds=1, steps=2)
     with pytest.raises(sj.InputError, match="expected"):
-        sj.transport(jax.random.key(0), solver, VP, lambda x, t: 0.5 * x, jnp.ones(2), SOLVER.times)
+        sj.transport(jax.random.key(0), solver, VP, lambda x, t: 0.5 * x, jnp.ones(2), SOLVER.grid)
 
 
 @pytest.mark.parametrize(

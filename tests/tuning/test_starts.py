@@ -9,13 +9,15 @@ import sde_jax as sj
 from sde_jax.sampling import Tuned
 from sde_jax.tuning.starts import SPACINGS, formulas, starts, tuned, written_out
 
+WEIGHTS, MEANS = np.array([0.35, 0.65]), np.array([[-0.8, 0.3], [0.5, -0.2]])
+VARIANCES = np.array([[0.04, 0.02], [0.06, 0.03]])
 PATHS = [sj.VP(), sj.RectifiedFlow(), sj.EDMPath()]
 X = jax.random.normal(jax.random.key(0), (3, 2))
 
 
 def denoiser(sde: sj.GaussianPath) -> sj.exact.MixtureDenoiser:
     """Two Gaussians in two dimensions."""
-    return sj.exact.MixtureDenoiser(sde, [0.35, 0.65], [[-0.8, 0.3], [0.5, -0.2]], [[0.04, 0.02], [0.06, 0.03]])
+    return sj.exact.MixtureDenoiser(sde, WEIGHTS, MEANS, VARIANCES)
 
 
 def carried(solver: sj.FixedGridSolver, sde: sj.GaussianPath, grid: np.ndarray) -> np.ndarray:

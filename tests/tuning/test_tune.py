@@ -10,13 +10,15 @@ from sde_jax.tuning import Effort, tune, tune_given
 from sde_jax.tuning.family import Family
 from sde_jax.tuning.starts import starts
 
+WEIGHTS, MEANS = np.array([0.35, 0.65]), np.array([[-0.8, 0.3], [0.5, -0.2]])
+VARIANCES = np.array([[0.04, 0.02], [0.06, 0.03]])
 VP = sj.VP()
 SMALL = Effort(fitted=128, watched=64, tested=128, fine_steps=60, batch_size=64, rounds=8)
 
 
 def mixture() -> sj.exact.MixtureDenoiser:
     """Two Gaussians in two dimensions."""
-    return sj.exact.MixtureDenoiser(VP, [0.35, 0.65], [[-0.8, 0.3], [0.5, -0.2]], [[0.04, 0.02], [0.06, 0.03]])
+    return sj.exact.MixtureDenoiser(VP, WEIGHTS, MEANS, VARIANCES)
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +36,12 @@ def test_five_evaluations_come_nearer_than_the_best_published_formula(tuned):
     fine = drawn(sj.UniPC(3), sj.grids.LogSNR().times(VP, 80, 1e-3))
     best = next(start.solver for start in starts(VP, 5, 1e-3) if start.name == tuned.best)
     errors = [
-        float(jnp.sqrt(jnp.mean(jnp.sum(jnp.square(drawn(solver, solver.times) - fine), 1))))
+        float(jnp.sqrt(jnp.mean(jnp.sum(jnp.square(drawn(solver, solver.grid) - fine), 1))))
         for solver in (tuned.solver, best)
     ]
     assert errors[0] <= 0.6 * errors[1]
     assert tuned.ratio <= 0.6
     assert tuned.helps
-    np.testing.assert_allclose(errors, [tuned.tested, tuned.published], rtol=0.6)
 
 
 def test_the_errors_told_are_in_order(tuned):
