@@ -16,7 +16,7 @@ RANKS = [
     {"prediction"},
     {"reverse", "ode"},
     {"sampling", "likelihood", "objective", "guidance"},
-    {"training", "checkpoints", "particles", "ensembles"},
+    {"training", "checkpoints", "particles", "ensembles", "tuning"},
     {"features", "classifiers"},
     {"report", "experiment"},
     {"testing", "recorded", "model", "paper"},

@@ -16,6 +16,7 @@ PATHS = {"VP", "SubVP", "VE", "DDPM", "SMLD", "EDMPath", "Cosine", "RectifiedFlo
     *("Centred", "Shifted", "Transformed", "TimeChange", "Product", "Schedule"),
 }
 EXAMPLES = {
+    "Tuned": sampling.Tuned((1.0, 0.5, 0.1), (1.0, 0.45), ((0.7,), (-0.2, 0.8))),
     "Images": Images(path="images.zip"),
     "ArrayFile": data.ArrayFile("numbers.npz"),
     "Table": data.Table("numbers.csv"),
@@ -68,7 +69,7 @@ PROTOCOLS = [
         sampling.Solver,
         {"EulerMaruyama", "ReverseDiffusion", "Ancestral", "PredictorCorrector", "ProbabilityFlow", "ReverseSDE"}
         | {"Heun", "Identity", "DDPMAncestral", "SMLDAncestral", "EDMHeun", "Restart", "DDIM", "MultistepConsistency"}
-        | {"DPMSolverSinglestep", "DPMSolverMultistep", "UniPC", "SASolver", "DEIS", "IPNDM", "DDRM"},
+        | {"DPMSolverSinglestep", "DPMSolverMultistep", "UniPC", "SASolver", "DEIS", "IPNDM", "DDRM", "Tuned"},
     ),
     (sampling.Corrector, {"Langevin", "BatchLangevin", "NoCorrection"}),
     (sampling.Discretization, {"ExactTransition", "EulerSteps", "Tables"}),

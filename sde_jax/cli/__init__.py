@@ -65,7 +65,7 @@ def _dispatch(flags: argparse.Namespace) -> int:
 
     if flags.command in ("train", "run"):
         return _train(flags)
-    if flags.command in ("sample", "likelihood", "average", "convert", "train-features", "train-classifier"):
+    if flags.command in ("sample", "likelihood", "average", "tune", "convert", "train-features", "train-classifier"):
         return _show(_facts(flags), flags.json)
     if flags.command == "evaluate":
         return _evaluate(flags)
@@ -118,6 +118,8 @@ def _facts(flags: argparse.Namespace) -> dict[str, Any]:
         )
     if flags.command == "average":
         return average.run(flags.workdir, flags.deviation, flags.output, flags.step)
+    if flags.command == "tune":
+        return _tune(flags)
     if flags.command == "train-features":
         data = train_features.dataset(flags.config, flags.overrides, flags.workdir)
         return train_features.run(data, flags.output, flags.steps, flags.features, flags.seed)
@@ -125,6 +127,13 @@ def _facts(flags: argparse.Namespace) -> dict[str, Any]:
         experiment = train_classifier.experiment_of(flags.config, flags.overrides, flags.workdir)
         return train_classifier.run(experiment, flags.output, flags.steps, flags.width, flags.seed)
     return convert.run(flags.checkpoint, flags.workdir, flags.config, flags.overrides, flags.shape)
+
+
+def _tune(flags: argparse.Namespace) -> dict[str, Any]:
+    from sde_jax.commands import tune
+
+    effort = tune.effort(flags.draws, flags.fine_steps, flags.batch_size)
+    return tune.run(flags.workdir, flags.nfe, flags.name, effort, flags.end, flags.seed, flags.average)
 
 
 def _sample(flags: argparse.Namespace) -> dict[str, Any]:

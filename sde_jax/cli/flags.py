@@ -218,6 +218,25 @@ def _average(parser: argparse.ArgumentParser) -> None:
     json_flag(parser)
 
 
+def _tune(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Find, for a few numbers of evaluations, the grid and weights that come nearest to the newest model's own fine "
+        "solution; they are samplers of the run from then on: --sampler tuned10. Guidance is not tuned for."
+    )
+    workdir_flag(parser)
+    nfe = "evaluations, a sampler for each; default 5,8,10,20"
+    parser.add_argument("--nfe", type=counts, default=(5, 8, 10, 20), metavar="N,N", help=nfe)
+    parser.add_argument("--name", type=given, default="tuned", help="of the samplers, before the number; default tuned")
+    parser.add_argument("--end", type=real, default=1e-3, help="the last time; default 1e-3")
+    draws = "prior draws that are fitted; half as many choose, twice as many test; default 256"
+    parser.add_argument("--draws", type=count, default=256, help=draws)
+    parser.add_argument("--fine_steps", type=count, default=100, help="of the fine solution; default 100")
+    parser.add_argument("--batch_size", type=count, default=256, help="draws carried at once; default 256")
+    average_flag(parser)
+    parser.add_argument("--seed", type=seed, default=0)
+    json_flag(parser)
+
+
 def _train_features(parser: argparse.ArgumentParser) -> None:
     _labelled(parser)
     parser.add_argument("--features", type=count, default=128, help="their number; default 128")
@@ -265,6 +284,7 @@ COMMANDS = {
     "compare": ("write one HTML page about several runs: numbers, differences, curves, samples", _compare),
     "convert": ("make a run of weights of other projects, or of a published model", _convert),
     "average": ("make a run of an average of another length from a run's kept checkpoints", _average),
+    "tune": ("find samplers of few evaluations for a run, tuned to its own fine solution", _tune),
     "train-features": (
         "train a classifier on a data set's labels: features for evaluations, not comparable with published FIDs",
         _train_features,

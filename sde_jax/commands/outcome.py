@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sde_jax.commands import side_files
+from sde_jax.commands import side_files, tuned
 from sde_jax.commands.evaluate import results
 from sde_jax.commands.pictures import as_bytes, pixels
 from sde_jax.commands.workdir import Workdir
@@ -123,7 +123,8 @@ class Outcome:
 
         Where `sample` was not run they are the first ones of the newest checkpoint evaluated, without a film.
         """
-        drawn = {name: self._arrays(f"samples_{name}.npz") for name in self.record.experiment.samplers}
+        names = [*self.record.experiment.samplers, *tuned.there(self.workdir)]
+        drawn = {name: self._arrays(f"samples_{name}.npz") for name in names}
         if not any(drawn.values()):
             files = [file for file in self.evaluation.files if file.part == "samples"]
             newest = max((file.checkpoint_step for file in files), default=0)

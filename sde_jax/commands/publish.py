@@ -8,6 +8,7 @@ from sde_jax import publishing
 from sde_jax.commands.outcome import NUMBERS
 from sde_jax.commands.report import results, summary
 from sde_jax.commands.side_files import damage_told, facts
+from sde_jax.commands.tuned import of_step, there, with_tuned
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.publishing.placed import require_directory
 
@@ -18,7 +19,8 @@ LEFT_OUT = ("train_steps", "train_seconds", "samples_per_second")
 def run(directory: Path, output: Path, license: str, repository: str | None = None) -> str | None:
     """Write the model of a run's newest checkpoint, and push it where asked; return the commit's address, if any.
 
-    The card has what the run's other commands measured on this very checkpoint. Raises `InputError` as
+    The card has what the run's other commands measured on this very checkpoint, and the model has the samplers that
+    were tuned to it. Raises `InputError` as
     `publishing.save` and `publishing.push` do.
     """
     workdir = Workdir(directory)
@@ -26,6 +28,8 @@ def run(directory: Path, output: Path, license: str, repository: str | None = No
     card = publishing.Card(license=license, title=title, repository=repository or "")  # a wrong one stops all
     require_directory(output, publishing.FILES)
     model = load(workdir)
+    tuned = with_tuned(workdir, model.record, [name for name in there(workdir) if of_step(workdir, name, model.step)])
+    model = replace(model, record=tuned)
     with damage_told(directory):
         numbers = summary(measured(workdir, model.step))
     publishing.save(output, model, replace(card, numbers=numbers))

@@ -15,6 +15,7 @@ from sde_jax.commands.outcome import NUMBERS, SHOWN, Outcome
 from sde_jax.commands.pictures import as_bytes
 from sde_jax.commands.preview import last_previews
 from sde_jax.commands.side_files import damage_told, facts
+from sde_jax.commands.tuned import there
 from sde_jax.commands.workdir import Workdir
 from sde_jax.data import class_shown
 from sde_jax.model import Record
@@ -95,7 +96,7 @@ def results(workdir: Workdir) -> dict[str, Any]:
 
     `samplers` has those of every sampler by its name; the first that the config names stands for all at the top.
     """
-    names = workdir.read_record().experiment.samplers
+    names = [*workdir.read_record().experiment.samplers, *there(workdir)]
     made = {name: facts(workdir.path / f"samples_{name}.json", NUMBERS) for name in names}
     samplers = {name: {key: of[key] for key in SAMPLER_SUMMARY if key in of} for name, of in made.items() if of}
     scores, baseline = (facts(workdir.path / f"{name}.json", NUMBERS) for name in ("likelihood", "baseline"))

@@ -20,6 +20,7 @@ from sde_jax.commands.pictures import picture
 from sde_jax.commands.received import received
 from sde_jax.commands.samplers import chosen
 from sde_jax.commands.settings import lawless
+from sde_jax.commands.tuned import notices, with_tuned
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.errors import InputError
 from sde_jax.experiment import Experiment
@@ -55,7 +56,7 @@ def run(
     had, `RunError` where an adaptive solver does not reach its tolerance; nothing is written then.
     """
     workdir, asked = Workdir(directory), guiding or Guiding()
-    record = workdir.read_record()
+    record = with_tuned(workdir, workdir.read_record(), [name] if name else [])
     name, experiment = check(record.experiment, name, count, batch_size, steps, overrides)
     require_samples(count, record.size)
     asked.check(record)
@@ -68,10 +69,10 @@ def run(
         "settings": encode(model.samplers[name]),
         **({"average": average} if average else {}),
         **turn.facts() | ({"guidance": told} if told else {}),
-        "checkpoint_step": model.step,
-        **{"num_samples": count, "seed": seed},
+        **{"checkpoint_step": model.step, "num_samples": count, "seed": seed},
         "function_evaluations": float(samples.evaluations.mean()),
         "samples_per_second": rate,
+        **({"warnings": doubts} if (doubts := notices(workdir, name, model.step)) else {}),
     }
     _write(workdir, target, model, samples, facts, turn)
     return facts

@@ -21,6 +21,7 @@ from sde_jax.sampling.euler_maruyama import EulerMaruyama as EulerMaruyama
 from sde_jax.sampling.grids import Karras as Karras
 from sde_jax.sampling.grids import Logistic as Logistic
 from sde_jax.sampling.grids import LogSNR as LogSNR
+from sde_jax.sampling.grids import NoiseGrid as NoiseGrid
 from sde_jax.sampling.grids import OfficialGrid as OfficialGrid
 from sde_jax.sampling.grids import Quadratic as Quadratic
 from sde_jax.sampling.grids import Spacing as Spacing
@@ -34,6 +35,7 @@ from sde_jax.sampling.latent import Coded as Coded
 from sde_jax.sampling.latent import decode as decode
 from sde_jax.sampling.latent import encode as encode
 from sde_jax.sampling.latent import interpolate as interpolate
+from sde_jax.sampling.listed import Listed as Listed
 from sde_jax.sampling.loop import Samples as Samples
 from sde_jax.sampling.loop import sample as sample
 from sde_jax.sampling.loop import sample_given as sample_given
@@ -59,3 +61,4 @@ from sde_jax.sampling.solver import Solver as Solver
 from sde_jax.sampling.solver import Step as Step
 from sde_jax.sampling.solver import churn_of as churn_of
 from sde_jax.sampling.solver import draws_noise as draws_noise
+from sde_jax.sampling.tuned import Tuned as Tuned

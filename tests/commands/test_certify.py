@@ -14,6 +14,7 @@ ELSEWHERE = {
     "DDPMAncestral",  # rows of a table, not steps of a grid; compared with the official code
     "SMLDAncestral",
     "DDRM",  # to no posterior
+    "Tuned",  # on no other grid than its own; tests/sampling/test_tuned.py
 }
 
 

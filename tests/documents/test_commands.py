@@ -42,6 +42,7 @@ LESS = {
     "calibrate": ["--num_samples", "2", "--num_examples", "2", "--steps", "2"],
     "certify": ["--only", "order, mixture: DDIM on VP$"],
     "train-features": ["--steps", "2"],
+    "tune": ["--nfe", "3", "--draws", "4", "--fine_steps", "20", "--batch_size", "8"],
     "train-classifier": ["--steps", "2", "--width", "16"],
     "evaluate": ["--num_samples", "4", "--num_examples", "2", "--config.evaluation.neighbours=0", "--cache", "cache"],
 }

@@ -13,6 +13,7 @@ import pytest
 import sde_jax as sj
 from sde_jax import checkpoints, publishing
 from sde_jax.commands.workdir import Workdir, load
+from sde_jax.tuning import Effort
 from tests.documents.blocks import PYTHON
 
 FEWER = {
@@ -25,6 +26,7 @@ FEWER = {
     "times(sde, 100,": "times(sde, 4,",
     "n=4096": "n=8",
     "count=20": "count=2",
+    "evaluations=(5, 8))": "evaluations=(5,), effort=EFFORT)",
     "rounds=10, jump=5": "rounds=2, jump=1",
     "drawn(key, 16,": "drawn(key, 2,",
     "grid, (32, 32, 3))": "grid, (8, 8, 3))",
@@ -110,6 +112,12 @@ def of_the_hub(tmp_path, made) -> dict:
     return {}
 
 
+def of_tuning(tmp_path, made) -> dict:
+    effort = Effort(fitted=8, watched=8, tested=8, fine_steps=20, batch_size=8, rounds=1)
+    given = names((4, 4, 1))
+    return {name: given[name] for name in ("sj", "sde", "key", "keys", "denoise")} | {"EFFORT": effort}
+
+
 GIVEN = {
     "make_moons": learned,
     "class ExponentialEuler": learned,
@@ -124,6 +132,7 @@ GIVEN = {
     "FeynmanKac(sde, (given, free)": of_particles,
     "log_normalizer(key, annealed": of_evidence,
     "ensembles.drawn(key, 16": of_particles,
+    "from sde_jax.tuning import tune": of_tuning,
 }
 """What a block is known by, and what it runs with."""
 

@@ -1,6 +1,6 @@
 """What an evaluation is asked for, and what a run makes of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -99,10 +99,14 @@ class Request:
         evaluation = replace(experiment.evaluation, metrics=metrics)
         return replace(record, experiment=replace(experiment, evaluation=evaluation))
 
+    def asked(self, experiment: Experiment) -> Sequence[str]:
+        """Return the names of the samplers asked for; none: the run's first."""
+        asked = self.overrides.get("evaluation.samplers", experiment.evaluation.samplers)
+        return [name.strip() for name in asked.strip("()[] ").split(",")] if isinstance(asked, str) else asked
+
     def _sampled(self, experiment: Experiment, changes: Mapping[str, Any]) -> tuple[Experiment, list[str]]:
         """Return the experiment changed, with the library's samplers that are asked for, and every problem found."""
-        asked = changes.get("evaluation.samplers", experiment.evaluation.samplers)
-        names = [name.strip() for name in asked.strip("()[] ").split(",")] if isinstance(asked, str) else asked
+        names = self.asked(experiment)
         made = {path.split(".")[1] for path in changes if path.startswith("samplers.")}
         there = samplers.names(experiment)
         odd = [name for name in names if name not in (*there, *made)]

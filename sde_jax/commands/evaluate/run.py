@@ -19,6 +19,7 @@ from sde_jax.commands.evaluate.samples import Samples
 from sde_jax.commands.evaluate.subject import Part, Subject
 from sde_jax.commands.held_out import held_out_warnings
 from sde_jax.commands.sample import base
+from sde_jax.commands.tuned import with_tuned
 from sde_jax.commands.workdir import Workdir, load, require_average
 from sde_jax.features import Features, Raw
 from sde_jax.model import Model
@@ -39,7 +40,8 @@ def run(directory: Path, request: Request, output: Path | None = None) -> Result
     checkpoint does not come.
     """
     workdir = Workdir(directory)
-    record = request.record(workdir.read_record())
+    record = workdir.read_record()
+    record = request.record(with_tuned(workdir, record, request.asked(record.experiment)))
     processes.require_same(processes.fingerprint(record.to_json(), 0))
     basis, shelf = Basis(record, request), Shelf(workdir.checkpoints)
     name = str(base(directory, "evaluation", output).absolute())

@@ -19,6 +19,7 @@ from sde_jax.commands.evaluate.sample_labels import SampleLabels
 from sde_jax.commands.evaluate.subject import Subject
 from sde_jax.commands.received import received
 from sde_jax.commands.sample import example_keys, save_arrays
+from sde_jax.commands.tuned import notices
 from sde_jax.data import Source
 from sde_jax.metrics import Extractor, Outputs
 from sde_jax.model import Model
@@ -150,7 +151,12 @@ class Samples:
             reference_samples=result.reference_samples,
             details=told(**result.details),
             labels=self._labels.law,
-            warnings=(*result.warnings, *(reference.warnings if reference else ()), *self._labels.warnings),
+            warnings=(
+                *result.warnings,
+                *(reference.warnings if reference else ()),
+                *self._labels.warnings,
+                *notices(subject.workdir, self._job.name, subject.model.step),
+            ),
             settings={
                 "metric": encode(metric),
                 "sampler": encode(self._job.sampler),

@@ -12,6 +12,7 @@ from sde_jax.commands.restoration.batches import dequantised, posteriors, priors
 from sde_jax.commands.restoration.findings import LEVELS, against, described, fit, pixels_of, ranks, told, write
 from sde_jax.commands.restoration.request import Request, Setting
 from sde_jax.commands.sample import base, require_files
+from sde_jax.commands.tuned import notices, with_tuned
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.data import passing
 from sde_jax.errors import InputError
@@ -32,7 +33,7 @@ def run(
     for what does not fit the run.
     """
     workdir = Workdir(directory)
-    record = workdir.read_record()
+    record = with_tuned(workdir, workdir.read_record(), [request.sampler] if request.sampler else [])
     if truth not in TRUTHS:
         raise InputError(f"--truth={truth}: {nearest(truth, TRUTHS)}")
     if count < 2:
@@ -54,6 +55,7 @@ def run(
         "residual_chi_square": told(fit(measurements, ensemble)),
         **ranks(truths, setting, measurements, ensemble),
     }
+    facts["warnings"] += notices(workdir, request.sampler, model.step)
     arrays = {"members": np.asarray(ensemble.members), "truth": truths, "measurement": np.asarray(measurements.value)}
     write(workdir, target, _shown(facts), arrays, facts)
     return facts

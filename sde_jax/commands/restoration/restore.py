@@ -15,6 +15,7 @@ from sde_jax.commands.restoration.files import levels_of
 from sde_jax.commands.restoration.findings import against, cells_of, described, finite, fit, pixels_of, write
 from sde_jax.commands.restoration.request import Request, Setting
 from sde_jax.commands.sample import base, require_files
+from sde_jax.commands.tuned import notices, with_tuned
 from sde_jax.commands.workdir import Workdir, load
 from sde_jax.ensembles import Ensemble
 from sde_jax.errors import InputError
@@ -38,7 +39,7 @@ def run(
     run's directory, or `output`. Raises `InputError` for what does not fit the run.
     """
     workdir = Workdir(directory)
-    record = workdir.read_record()
+    record = with_tuned(workdir, workdir.read_record(), [request.sampler] if request.sampler else [])
     setting = request.setting(record)
     if (given is None) == (example is None) and (example is not None or setting.task.values is None or simulate):
         raise InputError("expected --input FILE or --example N, one of them")
@@ -53,6 +54,7 @@ def run(
     model = load(workdir, request.average)
     ensemble, seconds = posteriors(model, setting, request, batch)
     facts = described(model, setting, request, ensemble, seconds) | pixels_of(batch)
+    facts["warnings"] += notices(workdir, request.sampler, model.step)
     facts |= {} if example is None else {"example": example}
     facts |= {"residual_chi_square": finite(fit(batch, ensemble).value), "deviation": float(ensemble.deviation.mean())}
     facts |= {} if truth is None else {"against_truth": against(truth, setting, ensemble)}
