@@ -10,6 +10,7 @@ read, row by row. A run that did n steps is resumed with `start=n`, on any numbe
 import functools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from sde_jax.data.transforms import crop_at_random, flip_at_random
 from sde_jax.errors import InputError
 
 _BATCHES_AHEAD_PER_THREAD = 2
+
+Reader: TypeAlias = Callable[[int], Mapping[str, np.ndarray]]
+"""The example at a position of the stream."""
 
 
 def batches(
@@ -50,15 +54,7 @@ def batches(
     def example(position: int) -> Mapping[str, np.ndarray]:
         return source[index_at(position)]
 
-    example_at = example
-    if flip or crop:
-        examples = _grain().MapDataset.range(sys.maxsize).map(example)
-        if flip:
-            examples = examples.random_map(flip_at_random, seed=int(_seeds(seed, 1).generate_state(1)[0]))
-        if crop:
-            cut = functools.partial(crop_at_random, margin=crop)
-            examples = examples.random_map(cut, seed=int(_seeds(seed, 2).generate_state(1)[0]))
-        example_at = examples.__getitem__
+    example_at = _changed(example, seed, flip, crop) if flip or crop else example
     rows = batch_size // process_count
 
     def batch(n: int) -> dict[str, np.ndarray]:
@@ -83,6 +79,17 @@ def in_order(source: Source, batch_size: int) -> Iterator[dict[str, np.ndarray]]
     """
     _check_at_least("batch_size", batch_size, 1)
     return _read(_grain().MapDataset.source(source).batch(batch_size), num_threads=2)
+
+
+def _changed(example: Reader, seed: int, flip: bool, crop: int) -> Reader:
+    """Return the function of positions to examples, each mirrored or cut by chance of its position."""
+    examples = _grain().MapDataset.range(sys.maxsize).map(example)
+    if flip:
+        examples = examples.random_map(flip_at_random, seed=int(_seeds(seed, 1).generate_state(1)[0]))
+    if crop:
+        cut = functools.partial(crop_at_random, margin=crop)
+        examples = examples.random_map(cut, seed=int(_seeds(seed, 2).generate_state(1)[0]))
+    return examples.__getitem__  # pyright: ignore[reportReturnType]  (of one position)
 
 
 def _stacked(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

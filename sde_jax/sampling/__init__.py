@@ -18,6 +18,7 @@ from sde_jax.sampling.discretization import ExactTransition as ExactTransition
 from sde_jax.sampling.discretization import Tables as Tables
 from sde_jax.sampling.edm import EDMHeun as EDMHeun
 from sde_jax.sampling.euler_maruyama import EulerMaruyama as EulerMaruyama
+from sde_jax.sampling.grids import BoundedNoiseGrid as BoundedNoiseGrid
 from sde_jax.sampling.grids import Karras as Karras
 from sde_jax.sampling.grids import Logistic as Logistic
 from sde_jax.sampling.grids import LogSNR as LogSNR

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from sde_jax.sampling import NoiseGrid, Tuned
+from sde_jax.sampling import BoundedNoiseGrid, Tuned
 from sde_jax.sde import GaussianPath
 from sde_jax.typing import Array
 
@@ -42,8 +42,8 @@ class Family:
         times, steps = jnp.asarray(around.times), len(around.told)
         lam = np.asarray(_log_snrs(sde, times), float)
         told = np.asarray(_log_snrs(sde, jnp.asarray(around.told)), float)[1:] - lam[1:-1]
-        low = -np.log(NoiseGrid.largest) if np.isinf(lam[0]) else lam[0]
-        high = -np.log(NoiseGrid.smallest) if np.isinf(lam[-1]) else lam[-1]
+        low = -np.log(BoundedNoiseGrid.largest) if np.isinf(lam[0]) else lam[0]
+        high = -np.log(BoundedNoiseGrid.smallest) if np.isinf(lam[-1]) else lam[-1]
         gaps = np.maximum(np.diff(np.clip(lam, low, high)), LEAST)
         rows = np.zeros((steps, steps))
         for n, row in enumerate(around.weights):

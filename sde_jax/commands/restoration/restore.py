@@ -53,8 +53,9 @@ def run(
     target = require_files(workdir, base(directory, f"restored_{request.task}", output))
     model = load(workdir, request.average)
     ensemble, seconds = posteriors(model, setting, request, batch)
-    facts = described(model, setting, request, ensemble, seconds) | pixels_of(batch)
+    facts = described(model, setting, request, ensemble, seconds)
     facts["warnings"] += notices(workdir, request.sampler, model.step)
+    facts |= pixels_of(batch)
     facts |= {} if example is None else {"example": example}
     facts |= {"residual_chi_square": finite(fit(batch, ensemble).value), "deviation": float(ensemble.deviation.mean())}
     facts |= {} if truth is None else {"against_truth": against(truth, setting, ensemble)}
