@@ -224,8 +224,8 @@ def _tune(parser: argparse.ArgumentParser) -> None:
         "solution; they are samplers of the run from then on: --sampler tuned10. Guidance is not tuned for."
     )
     workdir_flag(parser)
-    nfe = "evaluations, a sampler for each; default 5,8,10,20"
-    parser.add_argument("--nfe", type=counts, default=(5, 8, 10, 20), metavar="N,N", help=nfe)
+    nfe = "evaluations, a sampler for each; default 5,8,10"
+    parser.add_argument("--nfe", type=counts, default=(5, 8, 10), metavar="N,N", help=nfe)
     parser.add_argument("--name", type=given, default="tuned", help="of the samplers, before the number; default tuned")
     parser.add_argument("--end", type=real, default=1e-3, help="the last time; default 1e-3")
     draws = "prior draws that are fitted; half as many choose, twice as many test; default 256"

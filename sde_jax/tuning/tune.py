@@ -92,7 +92,7 @@ def tune(
     sde: GaussianPath,
     denoise: Denoiser,
     shape: tuple[int, ...],
-    evaluations: Sequence[int] = (5, 8, 10, 20),
+    evaluations: Sequence[int] = (5, 8, 10),
     end: float = 1e-3,
     effort: Effort = STANDARD,
 ) -> Mapping[int, Tuning]:
@@ -116,7 +116,7 @@ def tune_given(
     sde: GaussianPath,
     denoiser_of: DenoiserOf,
     shape: tuple[int, ...],
-    evaluations: Sequence[int] = (5, 8, 10, 20),
+    evaluations: Sequence[int] = (5, 8, 10),
     end: float = 1e-3,
     effort: Effort = STANDARD,
     told: Callable[[str], None] = lambda _: None,
