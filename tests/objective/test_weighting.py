@@ -23,6 +23,8 @@ def losses(sde, weighting, t):
 @pytest.mark.parametrize(
     ("weighting", "of_epsilon"),
     [
+        (sj.Simple(), lambda snr: 1.0),
+        (sj.EDMWeighting(0.7), lambda snr: 1 + 1 / (0.49 * snr)),
         (MinSNR(), lambda snr: min(snr, 5.0) / snr),
         (MinSNR(0.3), lambda snr: min(snr, 0.3) / snr),
         (P2(), lambda snr: 1 / (1 + snr)),
