@@ -23,6 +23,8 @@ def losses(sde, weighting, t):
 @pytest.mark.parametrize(
     ("weighting", "of_epsilon"),
     [
+        (sj.Simple(), lambda snr: 1.0),
+        (sj.EDMWeighting(0.7), lambda snr: 1 + 1 / (0.49 * snr)),
         (MinSNR(), lambda snr: min(snr, 5.0) / snr),
         (MinSNR(0.3), lambda snr: min(snr, 0.3) / snr),
         (P2(), lambda snr: 1 / (1 + snr)),
@@ -74,3 +76,11 @@ def test_flow_matching_is_the_squared_error_of_the_velocity(sde):
 def test_weights_out_of_range_are_refused(weighting, setting, told):
     with pytest.raises(sj.InputError, match=told):
         weighting(**setting)
+
+
+@pytest.mark.parametrize("sde", PATHS, ids=str)
+def test_likelihood_weights_the_squared_error_of_the_score_by_g_squared(sde):
+    for t in TIMES:
+        loss, error, _ = losses(sde, sj.Likelihood(), t)
+        g2, variance = float(sde.diffusion(t)) ** 2, float(sde.variance(t))
+        np.testing.assert_allclose(loss, g2 * error / variance, rtol=1e-5)

@@ -7,7 +7,7 @@ import pytest
 
 import sde_jax as sj
 from sde_jax.objective import Mean, matching_error
-from sde_jax.prediction import Estimates, estimates_of
+from sde_jax.prediction import Estimates, clean_error, estimates_of
 
 PATHS = [sj.VP(), sj.SubVP(), sj.VE(), sj.EDMPath(), sj.RectifiedFlow(), sj.Cosine()]
 PARAMETERIZATIONS = [sj.Epsilon(), sj.X0(), sj.V(), sj.Velocity(), sj.ScoreFunction(), sj.EDM()]
@@ -205,3 +205,11 @@ def test_one_example_of_several_rows_is_not_refused():
     exact = [sj.exact.GaussianDenoiser(sde, mean, 1.0) for mean in (0.0, np.zeros(6))]
     for denoise in (*exact, together):
         assert np.isfinite(sj.elbo(jax.random.key(0), sde, denoise, x, strata=1).value)
+
+
+@pytest.mark.parametrize("t", [0.01, 0.9])
+def test_the_error_of_the_clean_estimate_has_its_sign_by_either_estimate(t):
+    """D - x_0, where noise is small by (sigma / alpha) (eps - noise): squares alone would hide the sign."""
+    sde, x0, eps = sj.VP(), jnp.asarray(X), jnp.cos(X)
+    found = estimates_of(sj.exact.GaussianDenoiser(sde, 0.3, 0.5), sde)(sde.mix(x0, eps, t), t)
+    np.testing.assert_allclose(clean_error(sde, found, x0, eps, t), found.clean - x0, rtol=1e-3, atol=1e-5)

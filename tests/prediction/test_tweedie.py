@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -37,3 +38,11 @@ def test_tweedies_score_is_the_gradient_of_the_log_density(sde):
         score, gradient = jax.jit(sj.score_of(denoise, sde)), jax.jit(jax.grad(denoise.log_prob))
         for t in (0.01, 0.4, 1.0):
             np.testing.assert_allclose(score(x, t), gradient(x, t), rtol=1e-7, atol=1e-12)
+
+
+def test_the_denoiser_of_a_score_about_an_offset_is_the_denoiser():
+    sde, x, t = sj.Shifted(sj.VP(), lambda t: 3.0 * t), jnp.array([0.4, 2.5]), 0.5
+    denoise = sj.exact.GaussianDenoiser(sde, 0.3, 0.5)
+    again = sj.denoiser_of(lambda x, t: jax.grad(denoise.log_prob)(x, t), sde)
+    np.testing.assert_allclose(again(x, t), denoise(x, t), rtol=1e-4)
+    np.testing.assert_allclose(again.estimates(x, t).noise, denoise.estimates(x, t).noise, rtol=1e-4)

@@ -158,7 +158,7 @@ MUTANTS = [
     ),
     *of(
         "prediction/parameterization.py",
-        "prediction/test_parameterization.py",
+        "prediction/test_parameterization.py prediction/test_estimates.py",
         ("v", "alpha / r**2, -sigma / r, 1 / r,", "alpha / r**2, sigma / r, 1 / r,", "x0hat = alpha x - sigma v"),
         ("v-noise", "(sigma / r**2, alpha / r)", "(sigma / r**2, -alpha / r)", "eps = sigma x + alpha v"),
         ("velocity", "alpha * growth - stretch * sigma", "alpha * growth + stretch * sigma", "the determinant's sign"),
