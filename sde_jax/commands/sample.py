@@ -95,7 +95,7 @@ def _drawn(
     draw = drawer(model, name).lower(model.params, *given[0], guide).compile()
     began = time.monotonic()
     with _progress(given) as bar:
-        parts = [_kept(*draw(model.params, *one, guide), FILMED - rows * i) for i, one in enumerate(bar)]
+        parts = [_kept(draw(model.params, *one, guide), FILMED - rows * i) for i, one in enumerate(bar)]
     seconds = time.monotonic() - began
     return jax.tree.map(lambda *a: np.concatenate(a)[:count], *parts), numbers.size / seconds
 
@@ -111,8 +111,9 @@ def _progress(batches: list[Any]) -> tqdm:
     return tqdm(batches, desc="sample", unit="batch", disable=silent)
 
 
-def _kept(samples: Samples, checks: Checks, filmed: int) -> Samples:
+def _kept(drawn: tuple[Samples, Checks], filmed: int) -> Samples:
     """Return samples on the host, with the trajectories of the first few alone: those of thousands fill the memory."""
+    samples, checks = drawn
     return received((samples._replace(trajectory=samples.trajectory[: max(filmed, 0)]), checks))
 
 

@@ -17,22 +17,22 @@ class Recorded(diffrax.AbstractWrappedSolver):
     would keep the same, but looks at traced times by a callback to the host.
     """
 
-    solver: diffrax.AbstractSolver
+    solver: diffrax.AbstractSolver  # type: ignore[override]
     times: Array
     scan_kind: str | None = None  # of the loop over stages, which diffrax sets where derivatives are forward
 
     @property
-    def term_structure(self):
+    def term_structure(self):  # type: ignore[override]
         """That of the scheme."""
         return self.solver.term_structure
 
     @property
-    def interpolation_cls(self):
+    def interpolation_cls(self):  # type: ignore[override]
         """That of the scheme."""
         return self.solver.interpolation_cls
 
     @property
-    def term_compatible_contr_kwargs(self):
+    def term_compatible_contr_kwargs(self):  # type: ignore[override]
         """That of the scheme."""
         return self.solver.term_compatible_contr_kwargs
 
@@ -101,5 +101,5 @@ def solved(
     begun = None if state is None else (state, recording.first(y))
     saved = diffrax.SaveAt(t1=True, solver_state=True)
     solution = diffrax.diffeqsolve(terms, recording, saveat=saved, solver_state=begun, **span, **settings)
-    kept = solution.solver_state[1]
+    kept: Any = solution.solver_state[1]  # type: ignore[index]
     return jax.tree.map(lambda v, last: v.at[-1].set(last[0]), kept, solution.ys), solution

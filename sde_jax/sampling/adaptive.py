@@ -92,7 +92,7 @@ class ReverseSDE:
         t = lambda tau: grid[0] - whole * tau  # noqa: E731
         scale = lambda tau, y: jnp.sqrt(whole) * noise(t(tau)) * jnp.ones_like(y)  # noqa: E731
         area = diffrax.SpaceTimeLevyArea
-        brownian = _BrownianTree(0.0, 1.0, tol=1e-4, shape=jax.typeof(x), key=key, levy_area=area)
+        brownian = _BrownianTree(0.0, 1.0, tol=1e-4, shape=jax.typeof(x), key=key, levy_area=area)  # type: ignore[call-arg]
         terms = diffrax.MultiTerm(
             diffrax.ODETerm(lambda tau, y, args: -whole * drift(y, t(tau))),
             diffrax.ControlTerm(lambda tau, y, args: lineax.DiagonalLinearOperator(scale(tau, y)), brownian),
