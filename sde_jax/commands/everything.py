@@ -6,6 +6,7 @@ from typing import Any
 from sde_jax import processes
 from sde_jax.codec import encode
 from sde_jax.commands import baseline, evaluate, likelihood, report, sample, side_files, train
+from sde_jax.commands.evaluate.results import read
 from sde_jax.commands.settings import lawless
 from sde_jax.commands.workdir import Workdir
 from sde_jax.errors import InputError
@@ -58,7 +59,7 @@ def _against_evaluations(workdir: Workdir, experiment: Experiment, step: int) ->
     """Measure samples on grids of the numbers of steps that the evaluation names, unless that has been done."""
     request = evaluate.Request(("samples",), steps=experiment.evaluation.steps)
     jobs = request.jobs(experiment) if request.steps else []
-    there = evaluate.results.read(workdir, str(workdir.path / "evaluation"))
+    there = read(workdir, str(workdir.path / "evaluation"))
     rows = [row for row in there.rows if row.checkpoint_step == step] if there else []
     made = [(row.sampler, row.settings.get("sampler")) for row in rows]
     if processes.first_says(any((job.name, encode(job.sampler)) not in made for job in jobs)):

@@ -55,9 +55,9 @@ class Curve:
 
 
 FLOW: dict[type, Curve] = {
-    IPNDM: Curve(0.9, 1.8, 0.7),
+    IPNDM: Curve(1.1, 1.2, 0.65),
     DEIS: Curve(0.95, 1.0, 0.9),
-    UniPC: Curve(0.95, 1.2, 0.5),
+    UniPC: Curve(1.1, 0.8, 0.5),
     ExponentialMultistep: Curve(0.9, 2.1, 0.6),
     DPMSolverSinglestep: Curve(1.3, 0.0, 0.6),
     EDMHeun: Curve(1.3, 0.0, 1.7),
