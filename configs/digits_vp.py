@@ -39,6 +39,6 @@ def get_config() -> Experiment:
             "pc": Sampler(PredictorCorrector(), steps=500, end=1e-3),
             "ode": Sampler(ProbabilityFlow(Tolerance(rtol=1e-4, atol=1e-4)), steps=500, end=1e-5),
         },
-        likelihood=Scoring(Hutchinson(4), Tolerance(rtol=1e-4, atol=1e-4), start=1e-5, passes=1, batch_size=297),
+        likelihood=Scoring(Hutchinson(4), Tolerance(rtol=1e-4, atol=1e-4), start=1e-5, passes=1, batch_size=64),
         seed=0,
     )

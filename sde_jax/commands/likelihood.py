@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 from tqdm import tqdm
 
 from sde_jax import processes
@@ -20,10 +21,10 @@ from sde_jax.commands.workdir import Workdir, failures_reported, load
 from sde_jax.data import Source, passing
 from sde_jax.errors import InputError
 from sde_jax.experiment import Scoring
-from sde_jax.likelihood import BLURRED, BitsPerDim, bits_per_dim, elbo
+from sde_jax.likelihood import BLURRED, BitsPerDim, bits_per_dim, bits_per_dims, elbo
 from sde_jax.model import Model, Record
 from sde_jax.objective import Simple, by_noise_level, log_snr_range
-from sde_jax.ode import Tolerance
+from sde_jax.ode import Tolerance, rowwise
 from sde_jax.training import by_example
 from sde_jax.typing import Array, Denoiser, Key, Params
 
@@ -31,6 +32,8 @@ NOISE_LEVELS = 24
 COARSER, COMPARED = 10.0, 32
 """How much coarser the tolerance is to which scores are compared, and of how many images: all would cost a third more.
 """
+GIVEN = 8
+"""How many `batch_size`s of images a program is given at most: its last lanes have nothing to do for a part of this."""
 
 
 class Scores(NamedTuple):
@@ -67,8 +70,7 @@ def run(
     with failures_reported():
         fine = score(model, source, total, seed, by_flow(model, settings.tolerance))
         seconds = time.monotonic() - began
-        coarser = by_flow(model, _coarser(settings.tolerance, COARSER))
-        rough = score(model, source, min(total, compared), seed, coarser).bits if compared else np.zeros(0)
+        rough = _rough(model, source, min(total, compared), seed)
         bounds = score(model, source, total, seed, by_elbo(model)).bits if settings.elbo_strata else None
     _warn(fine.blur, settings)
     levels = noise_levels(model, source, min(total, 1024), seed)
@@ -117,8 +119,11 @@ def _arrays(scores: Scores, log_snr: np.ndarray, losses: np.ndarray) -> dict[str
     return {**images, "log_snr": log_snr, "noise_level_loss": losses}
 
 
-def _coarser(tolerance: Tolerance, factor: float) -> Tolerance:
-    return Tolerance(tolerance.rtol * factor, tolerance.atol * factor, tolerance.max_steps)
+def _rough(model: Model, source: Source, total: int, seed: int) -> np.ndarray:
+    """Return the bits per dimension of the first images at the coarser tolerance."""
+    fine = model.record.experiment.likelihood.tolerance
+    coarser = Tolerance(fine.rtol * COARSER, fine.atol * COARSER, fine.max_steps)
+    return score(model, source, total, seed, by_flow(model, coarser)).bits if total else np.zeros(0)
 
 
 def _summary(fine: Scores, rough: np.ndarray, settings: Scoring) -> dict[str, Any]:
@@ -153,7 +158,7 @@ def _mean(name: str, bits: np.ndarray) -> dict[str, float | None]:
 
 
 class Rule(NamedTuple):
-    """How one image is scored, and what to call it while that goes on."""
+    """How images are scored, [n] at a time, and what to call it while that goes on."""
 
     name: str
     bits: Callable[[Key, Denoiser, Array], BitsPerDim]
@@ -164,7 +169,8 @@ def by_flow(model: Model, tolerance: Tolerance) -> Rule:
     experiment, encoding = model.record.experiment, model.record.encoding
     settings = experiment.likelihood
     rule = partial(
-        bits_per_dim,
+        bits_per_dims,
+        lanes=_lanes(model),
         divergence=settings.divergence,
         tolerance=tolerance,
         solver=settings.solver,
@@ -177,26 +183,47 @@ def by_flow(model: Model, tolerance: Tolerance) -> Rule:
 def by_elbo(model: Model) -> Rule:
     """Return the rule of the variational bound."""
     experiment, encoding = model.record.experiment, model.record.encoding
-    settings = experiment.likelihood
+    settings, sde = experiment.likelihood, experiment.sde
     bound = partial(elbo, strata=settings.elbo_strata)
     rule = partial(bits_per_dim, bound=bound, start=settings.start, dequantizer=settings.dequantizer)
-    return Rule("variational bound", lambda k, d, x: rule(k, experiment.sde, d, x, encoding))
+
+    def bits(keys: Key, denoise: Denoiser, data: Array) -> BitsPerDim:
+        return rowwise(lambda row: rule(row[0], sde, denoise, row[1], encoding), (keys, data), _lanes(model))
+
+    return Rule("variational bound", bits)
+
+
+def _lanes(model: Model) -> int:
+    """Return how many images a device scores at once."""
+    return -(-model.record.experiment.likelihood.batch_size // model.record.mesh().size)
+
+
+def rows_of(model: Model, total: int) -> int:
+    """Return how many of `total` images a program is given: some `batch_size`s of them, for all devices alike."""
+    devices = model.record.mesh().size
+    programs = -(-total // (GIVEN * model.record.experiment.likelihood.batch_size))
+    return -(-total // (programs * devices)) * devices
 
 
 class Scorer:
     """A rule, compiled once for all parameters and batches of one size.
 
-    An example is scored with the randomness of the seed, the pass and its index: nothing else changes its score.
+    An example is scored with the randomness of the seed, the pass and its index: nothing else changes its score. Every
+    device scores its share of a batch by itself.
     """
 
     def __init__(self, model: Model, seed: int, rule: Rule):
-        def one(params: Params, pass_: Array, index: Array, data: Array) -> BitsPerDim:
-            key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), pass_), index)
-            return rule.bits(key, model.denoiser(params), data)
+        def share(params: Params, pass_: Array, index: Array, data: Array) -> BitsPerDim:
+            key = jax.random.fold_in(jax.random.key(seed), pass_)
+            keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(index)
+            return rule.bits(keys, model.denoiser(params), data)
 
+        mesh = model.record.mesh()
         self._passes = model.record.experiment.likelihood.passes
-        self._sharding = by_example(model.record.mesh())
-        self._batched = jax.jit(jax.vmap(one, in_axes=(None, None, 0, 0)))
+        self._sharding = by_example(mesh)
+        rows, whole = self._sharding.spec, PartitionSpec()
+        specs = {"in_specs": (whole, whole, rows, rows), "out_specs": rows, "check_vma": False}
+        self._batched = jax.jit(jax.shard_map(share, mesh=mesh, **specs))
 
     def __call__(self, params: Params, batch: Mapping[str, np.ndarray]) -> Scores:
         """Return the scores of a batch, whole on every process; its rows are a multiple of the devices."""
@@ -208,11 +235,9 @@ class Scorer:
 
 def score(model: Model, source: Source, total: int, seed: int, rule: Rule) -> Scores:
     """Return the scores of the first `total` examples of a source, every one counted once a pass."""
-    devices = model.record.mesh().size
-    rows = -(-min(model.record.experiment.likelihood.batch_size, total) // devices) * devices
     scorer, parts = Scorer(model, seed, rule), []
     with tqdm(total=total, desc=rule.name, unit="example", disable=not processes.is_first()) as bar:
-        for batch, count in passing(source, rows, last=total):
+        for batch, count in passing(source, rows_of(model, total), last=total):
             parts.append([column[:count] for column in scorer(model.params, batch)])
             bar.update(count)
     return Scores(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -2,6 +2,7 @@
 
 from sde_jax.likelihood.bits import BitsPerDim as BitsPerDim
 from sde_jax.likelihood.bits import bits_per_dim as bits_per_dim
+from sde_jax.likelihood.bits import bits_per_dims as bits_per_dims
 from sde_jax.likelihood.bits import importance_weighted as importance_weighted
 from sde_jax.likelihood.deflated import HutchPP as HutchPP
 from sde_jax.likelihood.deflated import XTrace as XTrace
@@ -21,6 +22,7 @@ from sde_jax.likelihood.encoding import Encoding as Encoding
 from sde_jax.likelihood.flow import BLURRED as BLURRED
 from sde_jax.likelihood.flow import LogLikelihood as LogLikelihood
 from sde_jax.likelihood.flow import log_likelihood as log_likelihood
+from sde_jax.likelihood.flow import log_likelihoods as log_likelihoods
 from sde_jax.likelihood.flow import start_below as start_below
 from sde_jax.likelihood.probes import Gaussian as Gaussian
 from sde_jax.likelihood.probes import Probe as Probe

@@ -11,7 +11,7 @@ from sde_jax.errors import InputError, takes_components, whole
 from sde_jax.likelihood.dequantize import Dequantizer
 from sde_jax.likelihood.divergence import Divergence
 from sde_jax.likelihood.encoding import Encoding
-from sde_jax.likelihood.flow import log_likelihood, start_below
+from sde_jax.likelihood.flow import log_likelihood, log_likelihoods, start_below
 from sde_jax.ode import Method, Tolerance
 from sde_jax.pytree import in_one_line
 from sde_jax.sde import GaussianPath
@@ -60,16 +60,64 @@ def bits_per_dim(
     """
     if bound is not None and not (divergence is tolerance is solver is None):
         raise InputError("bits_per_dim: a bound solves no ODE: expected no divergence, tolerance or solver beside it")
-    begin, (first, second), data = _start(encoding, sde, start), jax.random.split(key), encoding.guarded(data)
-    if data.size == 0:
-        raise InputError(f"an image of shape {data.shape}: expected one or more numbers")
-    x, log_q = encoding.draw(first, data, dequantizer)
+    x, log_q, second, begin = _drawn(key, sde, data, encoding, start, dequantizer)
     if bound is None:
         settings: dict[str, Any] = {"divergence": divergence, "tolerance": tolerance, "solver": solver}
         result = log_likelihood(second, sde, denoise, x, start=begin, **settings)
     else:
         result = bound(second, sde, denoise, x, start=begin)
-    to_bits = 1 / (data.size * jnp.log(2.0))
+    return _in_bits(result, log_q, encoding, x.size)
+
+
+@takes_components
+def bits_per_dims(
+    keys: Key,
+    sde: GaussianPath,
+    denoise: Denoiser,
+    data: Num[Array, "n ..."],
+    encoding: Encoding,
+    *,
+    lanes: int = 64,
+    divergence: Divergence | None = None,
+    tolerance: Tolerance | None = None,
+    solver: Method | None = None,
+    start: Time | None = None,
+    dequantizer: Dequantizer | None = None,
+) -> BitsPerDim:
+    """Return `bits_per_dim` of every one of `keys` [n] and of `data` [n, ...], in their order.
+
+    `lanes` of them are scored at once, and none waits for another, as by `log_likelihoods`. Raises as these do.
+    """
+    data = jnp.asarray(data)
+    if data.shape[:1] != keys.shape[:1] or not len(data):
+        raise InputError(f"{data.shape[:1]} examples for {keys.shape[:1]} keys: expected as many, one or more")
+    drawn = jax.vmap(lambda key, data: _drawn(key, sde, data, encoding, start, dequantizer)[:3])
+    x, log_q, seconds = drawn(keys, data)
+    settings: dict[str, Any] = {"divergence": divergence, "tolerance": tolerance, "solver": solver}
+    begin = _start(encoding, sde, start)
+    results = log_likelihoods(seconds, sde, denoise, x, lanes=lanes, start=begin, **settings)
+    return jax.vmap(lambda result, log_q: _in_bits(result, log_q, encoding, x[0].size))(results, log_q)
+
+
+def _drawn(
+    key: Key,
+    sde: GaussianPath,
+    data: Num[Array, "..."],
+    encoding: Encoding,
+    start: Time | None,
+    dequantizer: Dequantizer | None,
+) -> tuple[Array, Array, Key, Time]:
+    """Return an x_0 of one example, the log-density of its draw, a key for the rest, and the start."""
+    begin, (first, second), data = _start(encoding, sde, start), jax.random.split(key), encoding.guarded(data)
+    if data.size == 0:
+        raise InputError(f"an image of shape {data.shape}: expected one or more numbers")
+    x, log_q = encoding.draw(first, data, dequantizer)
+    return x, log_q, second, begin
+
+
+def _in_bits(result: Any, log_q: Array, encoding: Encoding, size: int) -> BitsPerDim:
+    """Return a log-likelihood, or a bound of it, in bits per dimension of data of `size` numbers."""
+    to_bits = 1 / (size * jnp.log(2.0))
     bits = (log_q - result.value) * to_bits + encoding.log2_scale
     blur = getattr(result, "blur", jnp.nan * bits)
     return BitsPerDim(bits, result.standard_error * to_bits, result.evaluations, blur)

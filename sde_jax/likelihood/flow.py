@@ -8,7 +8,6 @@ most 1, so that a tolerance means the same of narrow data: 1e-5 stands for 1e-3 
 """
 
 import warnings
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from jaxtyping import Float, Int
 
 from sde_jax.errors import InputError, takes_components
 from sde_jax.likelihood.divergence import Divergence, Hutchinson, linear
-from sde_jax.ode import Method, Tolerance, check_start, integrate
+from sde_jax.ode import Method, Tolerance, check_start, integrate, integrate_each, rowwise
 from sde_jax.prediction import Coupled, Velocity, check_single, denoiser
 from sde_jax.pytree import concrete, in_one_line, known
 from sde_jax.reverse import reverse
@@ -69,23 +68,89 @@ def log_likelihood(
     the data and to what `denoise` holds are forward only (`jax.jvp`) unless `differentiable`. Outside of `jit` and
     `vmap` a blur above `BLURRED` warns (see the head of this module). Raises as `integrate` and `check_single` do.
     """
-    check_start(start)
-    divergence = Hutchinson() if divergence is None else divergence
-    x = check_single(denoise, state_of(sde, sde.from_data(data)), start)
-    slope, usual = _slope(key, sde, denoise, divergence, x), partial(_usual, sde, x.shape)
-    v, growth = slope(x, jnp.asarray(start, x.dtype))
-    blur, unit = _finest(sde, denoise, x, v, start)
+    flow = _Flow.of(sde, denoise, divergence, start)
+    own = flow.pose(key, data)
+    end, field = jnp.ones(1, own.y[0].dtype), partial(flow.field, own.args)
+    settings: dict[str, Any] = {"differentiable": differentiable, "first": own.first}
+    found = integrate(field, own.y, start, end, tolerance or Tolerance(), solver, **settings)
+    return flow.read(data, own, jax.tree.map(lambda v: v[-1], found.values), found.evaluations)
 
-    def field(state: tuple[Array, Array], t: Time) -> tuple[Array, Array]:
-        v, growth = slope(unit * state[0], t)
+
+@takes_components
+def log_likelihoods(
+    keys: Key,
+    sde: GaussianPath,
+    denoise: Denoiser,
+    data: Any,
+    *,
+    lanes: int = 64,
+    divergence: Divergence | None = None,
+    tolerance: Tolerance | None = None,
+    solver: Method | None = None,
+    start: Time = 1e-5,
+) -> LogLikelihood:
+    """Return `log_likelihood` of every one of `keys` [n] and of `data` [n, ...], in their order.
+
+    `lanes` of them are solved at once, and none waits for another (`ode.integrate_each`): what an example is given
+    depends on the number of lanes by rounding alone, and not at all on the examples beside it. In one program, whose
+    memory holds the n examples and the evaluations of `lanes`. Raises as `log_likelihood` does.
+    """
+    flow = _Flow.of(sde, denoise, divergence, start)
+    own = rowwise(lambda row: flow.pose(*row), (keys, data), lanes)
+    settings: dict[str, Any] = {"first": own.first, "lanes": lanes}
+    found = integrate_each(flow.field, own.args, own.y, start, 1.0, tolerance or Tolerance(), solver, **settings)
+    return jax.vmap(flow.read)(data, own, found.values, found.evaluations)
+
+
+class _Own(NamedTuple):
+    """What is one example's own: what its field takes, y and its slope at the start, and the blur."""
+
+    args: tuple[Array, Array]
+    y: tuple[Array, Array]
+    first: tuple[Array, Array]
+    blur: Float[Array, ""]
+
+
+class _Flow(NamedTuple):
+    """What all examples share: the ODE of y = (x / unit, the log-determinant less the usual one)."""
+
+    sde: GaussianPath
+    denoise: Denoiser
+    divergence: Divergence
+    start: Time
+
+    @classmethod
+    def of(cls, sde: GaussianPath, denoise: Denoiser, divergence: Divergence | None, start: Time) -> "_Flow":
+        """Return the flow with `Hutchinson()` for no divergence. Raises as `check_start` does."""
+        check_start(start)
+        return cls(sde, denoise, Hutchinson() if divergence is None else divergence, start)
+
+    def pose(self, key: Key, data: Any) -> _Own:
+        """Return the start of one example of the data."""
+        x = check_single(self.denoise, state_of(self.sde, self.sde.from_data(data)), self.start)
+        probes = self.divergence.probes(key, x.shape).astype(x.dtype)
+        v, growth = self._slope(probes, x, jnp.asarray(self.start, x.dtype))
+        blur, unit = _finest(self.sde, self.denoise, x, v, self.start)
+        return _Own((probes, unit), (x / unit, jnp.zeros_like(growth)), (v / unit, growth), blur)
+
+    def field(self, args: tuple[Array, Array], y: tuple[Array, Array], t: Time) -> tuple[Array, Array]:
+        """Return dy/dt."""
+        probes, unit = args
+        v, growth = self._slope(probes, unit * y[0], t)
         return v / unit, growth
 
-    settings: dict[str, Any] = {"differentiable": differentiable, "first": (v / unit, growth)}
-    y, end = (x / unit, jnp.zeros_like(growth)), jnp.ones(1, x.dtype)
-    flow = integrate(field, y, start, end, tolerance or Tolerance(), solver, **settings)
-    latent, change = unit * flow.values[0][-1], flow.values[1][-1] + usual(1.0) - usual(start)
-    value = sde.log_volume(data) + sde.prior_log_prob(latent) + jnp.mean(change)
-    return LogLikelihood(value, divergence.standard_error(change), latent, flow.evaluations, blur)
+    def read(self, data: Any, own: _Own, y: tuple[Array, Array], evaluations: Array) -> LogLikelihood:
+        """Return what y at the end says."""
+        sde, usual = self.sde, partial(_usual, self.sde, own.y[0].shape)
+        latent, change = own.args[1] * y[0], y[1] + usual(1.0) - usual(self.start)
+        value = sde.log_volume(data) + sde.prior_log_prob(latent) + jnp.mean(change)
+        return LogLikelihood(value, self.divergence.standard_error(change), latent, evaluations, own.blur)
+
+    def _slope(self, probes: Array, x: Array, t: Time) -> tuple[Array, Array]:
+        """Return v and the estimates of div v, less what `_usual` grows by."""
+        velocity, usual = reverse(self.sde, self.denoise, churn=0.0).drift, partial(_usual, self.sde, x.shape)
+        v, matvec = linear(lambda x: velocity(x, t), x)
+        return v, self.divergence.estimates(matvec, probes) - jax.jvp(usual, (t,), (jnp.ones_like(t),))[1]
 
 
 def start_below(sde: GaussianPath, deviation: float, share: float = 0.05, latest: float = 1e-5) -> Float[Array, ""]:
@@ -99,20 +164,6 @@ def start_below(sde: GaussianPath, deviation: float, share: float = 0.05, latest
     wanted = -jnp.log(share * deviation)
     time = jnp.minimum(sde.time_of(wanted), latest)
     return jnp.where(jnp.mean(sde.log_snr(time)) < wanted - 1e-3, 0.0, time)
-
-
-def _slope(
-    key: Key, sde: GaussianPath, denoise: Denoiser, divergence: Divergence, x: Array
-) -> Callable[[Array, Time], tuple[Array, Array]]:
-    """Return (x, t) -> v and the estimates of div v, less what `_usual` grows by."""
-    velocity, probes = reverse(sde, denoise, churn=0.0).drift, divergence.probes(key, x.shape).astype(x.dtype)
-
-    def slope(x: Array, t: Time) -> tuple[Array, Array]:
-        v, matvec = linear(lambda x: velocity(x, t), x)
-        usual = jax.jvp(partial(_usual, sde, x.shape), (t,), (jnp.ones_like(t),))[1]
-        return v, divergence.estimates(matvec, probes) - usual
-
-    return slope
 
 
 def _finest(sde: GaussianPath, denoise: Denoiser, x: Array, v: Array, start: Time) -> tuple[Array, Array]:

@@ -15,4 +15,6 @@ from sde_jax.ode.methods import ShARK as ShARK
 from sde_jax.ode.methods import SPaRK as SPaRK
 from sde_jax.ode.methods import Tsit5 as Tsit5
 from sde_jax.ode.methods import evaluations as evaluations
+from sde_jax.ode.queue import integrate_each as integrate_each
+from sde_jax.ode.queue import rowwise as rowwise
 from sde_jax.ode.tolerance import Tolerance as Tolerance

@@ -44,7 +44,7 @@ def integrate(
     `InputError` for a start outside [0, 1], a tolerance that y's numbers do not resolve and a scheme that is not an
     explicit Runge-Kutta method; raises, when computed, for a y not finite and where the tolerance is not reached.
     """
-    y, method = _checked(y, start, tolerance), Tsit5() if method is None else method
+    y, method = check_problem(y, start, tolerance), Tsit5() if method is None else method
     scheme, times = check_explicit(method), jnp.asarray(times)
     (before, each), given = evaluations(scheme), first is not None
     term = diffrax.ODETerm(lambda t, y, args: field(y, jnp.asarray(t)))
@@ -73,7 +73,8 @@ def check_start(start: Time) -> None:
         raise InputError(f"start = {start!r}: expected a time in [0, 1)")
 
 
-def _checked(y: Any, start: Time, tolerance: Tolerance) -> Any:
+def check_problem(y: Any, start: Time, tolerance: Tolerance) -> Any:
+    """Return y; raise as `integrate` does for a start outside [0, 1], a tolerance too fine, and a y not finite."""
     if isinstance(start, int | float) and not 0 <= start <= 1:
         raise InputError(f"start = {start}: expected a time in [0, 1]")
     tolerance.check_resolution(y)

@@ -12,7 +12,7 @@ from sde_jax import processes
 from sde_jax.codec import encode
 from sde_jax.commands.evaluate.results import FOLDER, File, Row, finite, told
 from sde_jax.commands.evaluate.subject import Subject
-from sde_jax.commands.likelihood import Scorer, by_elbo, by_flow
+from sde_jax.commands.likelihood import Scorer, by_elbo, by_flow, rows_of
 from sde_jax.commands.sample import save_arrays
 from sde_jax.commands.workdir import failures_reported
 from sde_jax.data import Source, passing
@@ -88,7 +88,7 @@ class Likelihood:
 
     def _scored(self, subject: Subject, name: str) -> dict[str, np.ndarray]:
         experiment = subject.model.record.experiment
-        rows = subject.at_once(experiment.likelihood.batch_size, self._total)
+        rows = rows_of(subject.model, self._total)
         of = {"part": name, "data": encode(experiment.data), "settings": encode(experiment.likelihood)}
 
         def advance(state: dict[str, np.ndarray], first: int, last: int) -> dict[str, np.ndarray]:
