@@ -45,20 +45,7 @@ def batches(
     _check_stream(source, batch_size, seed, start, process_index, process_count, num_threads)
     if flip or crop:
         _check_pictures(source)
-    index_at = _shuffled(len(source), seed, epochs_kept=num_threads + 2)
-
-    def example(position: int) -> Mapping[str, np.ndarray]:
-        return source[index_at(position)]
-
-    example_at = example
-    if flip or crop:
-        examples = _grain().MapDataset.range(sys.maxsize).map(example)
-        if flip:
-            examples = examples.random_map(flip_at_random, seed=int(_seeds(seed, 1).generate_state(1)[0]))
-        if crop:
-            cut = functools.partial(crop_at_random, margin=crop)
-            examples = examples.random_map(cut, seed=int(_seeds(seed, 2).generate_state(1)[0]))
-        example_at = examples.__getitem__
+    example_at = _examples(source, seed, flip, crop, epochs_kept=num_threads + 2)
     rows = batch_size // process_count
 
     def batch(n: int) -> dict[str, np.ndarray]:
@@ -66,8 +53,7 @@ def batches(
         return _stacked([example_at(position) for position in range(first, first + rows)])
 
     # A batch is one element of grain's: each costs 9 us there, whatever is done in it.
-    local = _grain().MapDataset.range(start, sys.maxsize // batch_size).map(batch)
-    return _read(local, num_threads)
+    return _read(_grain().MapDataset.range(start, sys.maxsize // batch_size).map(batch), num_threads)
 
 
 def examples_of(batch: int, *, count: int, batch_size: int, seed: int) -> np.ndarray:
@@ -83,6 +69,26 @@ def in_order(source: Source, batch_size: int) -> Iterator[dict[str, np.ndarray]]
     """
     _check_at_least("batch_size", batch_size, 1)
     return _read(_grain().MapDataset.source(source).batch(batch_size), num_threads=2)
+
+
+def _examples(
+    source: Source, seed: int, flip: bool, crop: int, epochs_kept: int
+) -> Callable[[int], Mapping[str, np.ndarray]]:
+    """Return the function from a position of the stream to its example, mirrored and cut as asked."""
+    index_at = _shuffled(len(source), seed, epochs_kept)
+
+    def example(position: int) -> Mapping[str, np.ndarray]:
+        return source[index_at(position)]
+
+    if not (flip or crop):
+        return example
+    examples = _grain().MapDataset.range(sys.maxsize).map(example)
+    if flip:
+        examples = examples.random_map(flip_at_random, seed=int(_seeds(seed, 1).generate_state(1)[0]))
+    if crop:
+        cut = functools.partial(crop_at_random, margin=crop)
+        examples = examples.random_map(cut, seed=int(_seeds(seed, 2).generate_state(1)[0]))
+    return examples.__getitem__
 
 
 def _stacked(examples: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
