@@ -21,6 +21,7 @@ from sde_jax.checkpoints import FlaxLayout, TorchLayout, official_architecture, 
 from sde_jax.commands.workdir import Workdir, abstract_state
 from sde_jax.nn import abstract
 from sde_jax.training import Checkpoints, TrainState, data_mesh
+from tests import compilation
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = [
@@ -135,12 +136,24 @@ def state_of() -> Callable[[Path], TrainState]:
     return _state_of
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _cache():
+def pytest_configure(config: pytest.Config) -> None:
     """Compiled programs and the prepared digits are kept in the repository, out of the user's own cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(REPOSITORY / ".jax_cache"))
-        yield
+    compilation.configure(config, REPOSITORY / ".jax_cache")
+
+
+@pytest.fixture
+def optimized():
+    """Programs as a user compiles them, for tests of their bits, their memory or their speed."""
+    compilation.optimise(True)
+    yield
+    compilation.optimise(False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory():
+    """A process that has grown large forgets its programs before it goes on to the next file."""
+    yield
+    compilation.forget_where_large()
 
 
 @pytest.fixture(scope="session", autouse=True)
