@@ -263,3 +263,22 @@ def test_no_numbers_and_no_draws_have_no_bits():
 def test_a_dequantisation_of_another_shape_than_its_image_is_refused(u, log_q):
     with pytest.raises(sj.InputError, match="expected the image's and"):
         sj.Variational(lambda key, image: (u, log_q)).fractions(jax.random.key(0), jnp.zeros(2, int))
+
+
+def test_the_cell_of_a_draw_and_the_probes_of_its_trace_have_keys_of_their_own():
+    """From one key a sign would be whether the fraction is below a half."""
+    told = []
+
+    class Probes(sj.Exact):
+        def probes(self, key, shape):
+            told.append(jax.random.key_data(key).tolist())
+            return super().probes(key, shape)
+
+    def fractions(key, image):
+        told.append(jax.random.key_data(key).tolist())
+        return jnp.full(image.shape, 0.5), jnp.zeros(())
+
+    settings = {"divergence": Probes(), "dequantizer": sj.Variational(fractions), "tolerance": sj.Tolerance(0.1, 0.1)}
+    sj.bits_per_dim(jax.random.key(0), sj.VP(), lambda x, t: 0.5 * x, jnp.zeros(2, int), sj.Quantization(4), **settings)
+    assert len(told) == 2
+    assert told[0] != told[1]

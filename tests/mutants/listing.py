@@ -5,7 +5,9 @@ from dataclasses import replace
 from tests.mutants.listed import inference, paths, sampling, training
 from tests.mutants.mutant import Mutant
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT: dict[str, str] = {
+    "sde/path:bisection-end": "the bisection ends where both ends are one number, or neighbours",
+}
 """Mutants that change no result, and why."""
 
 MUTANTS: list[Mutant] = [

@@ -19,6 +19,12 @@ def test_positional_embedding_is_the_official_one(golden, features):
     np.testing.assert_array_equal(embedder(jnp.float32(3.7)), positional(jnp.float32(3.7), features))
 
 
+def test_positional_frequencies_fall_geometrically_from_1_to_a_ten_thousandth():
+    found = np.asarray(positional(jnp.float32(1.0), 8))
+    frequencies = np.array([1.0, 10_000 ** (-1 / 3), 10_000 ** (-2 / 3), 1e-4])
+    np.testing.assert_allclose(found, [*np.sin(frequencies), *np.cos(frequencies)], rtol=1e-6)
+
+
 def test_fourier_features_are_sines_and_cosines_of_the_logarithm():
     for kind, argument in ((Fourier(2.0), np.log(0.3)), (Fourier(2.0, logarithm=False), 0.3)):
         embedder = kind.embedder(16, rngs=nnx.Rngs(0))

@@ -89,3 +89,17 @@ def test_on_a_known_example_the_weights_are_even_and_the_evidence_is_its_likelih
 def test_what_cannot_be_used_is_told(make, words):
     with pytest.raises(sj.InputError, match=words):
         sample_particles(jax.random.key(0), make(), GRID, (2,), 4)
+
+
+def test_the_twist_of_white_gaussian_data_is_the_likelihood_of_the_noisy_state():
+    """x_0 given x_t is N(D, c) with c = v sigma^2 / (sigma^2 + v alpha^2): psi = log N(y; A D, R + c A A^T)."""
+    v, sde, x = 0.6, sj.VP(), jnp.array([0.8, -1.1])
+    denoise = sj.exact.GaussianDenoiser(sde, jnp.zeros(2), v)
+    seen = Measurement(Matrix(np.array([[1.0, 0.0]])), np.array([VALUE]), Independent(np.sqrt(NOISE)))
+    system = Twisted(sde, denoise, log_likelihood(seen), data_variance=v)
+    for t in (0.2, 0.5, 0.8):
+        alpha, variance = float(sde.alpha(t)), float(sde.variance(t))
+        left = v * variance / (variance + v * alpha**2)
+        mean = v * alpha / (variance + v * alpha**2) * float(x[0])
+        expected = -0.5 * (VALUE - mean) ** 2 / (NOISE + left) - 0.5 * np.log(2 * np.pi * (NOISE + left))
+        np.testing.assert_allclose(system.look(x, t).psi, expected, rtol=1e-6)

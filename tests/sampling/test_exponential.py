@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 import sde_jax as sj
 from sde_jax.sampling import grids
+from sde_jax.sampling.singlestep import runge_kutta
 from sde_jax.testing import moments
 
 MEAN, COVARIANCE = np.array([0.5, -1.0]), np.array([[0.4, 0.15], [0.15, 0.2]])
@@ -235,3 +237,47 @@ def test_ddims_noise_is_that_of_its_paper(eta):
     np.testing.assert_allclose(step.mean, np.sqrt(a_s) * x0 + np.sqrt(1 - a_s - sigma**2) * eps, rtol=1e-10)
     z = sde.noise(jax.random.key(0), x.shape, x.dtype)
     np.testing.assert_allclose(step.x - step.mean, sigma * z, rtol=1e-10)
+
+
+KNOWN_ORDERS = [
+    (sj.DPMSolverMultistep(order=2), 2),
+    (sj.DPMSolverMultistep(order=3), 3),
+    (sj.DPMSolverMultistep(order=2, published=True), 2),
+    (sj.UniPC(order=1), 2),
+    (sj.UniPC(order=2), 3),
+    (sj.UniPC(order=2, published=True), 3),
+    (sj.DPMSolverSinglestep(order=2), 2),
+    (sj.DPMSolverSinglestep(order=3), 3),
+]
+
+
+@pytest.mark.parametrize(
+    ("solver", "order"), KNOWN_ORDERS, ids=lambda value: "" if isinstance(value, int) else str(value)
+)
+def test_orders_are_those_claimed_on_an_estimate_that_is_a_function_of_time_alone(solver, order):
+    """x_s = (sigma_s / sigma_t) x_t + sigma_s times the integral of exp(lambda) D(lambda): one quadrature."""
+    sde, t, s, x = sj.VP(), 0.9, 0.2, jnp.array([0.7])
+    clean = lambda lam: jnp.sin(2 * lam) + 0.3 * lam  # noqa: E731
+    first, last = (float(sde.log_snr(time)) for time in (t, s))
+    integral = quad(lambda lam: np.exp(lam) * (np.sin(2 * lam) + 0.3 * lam), first, last, epsrel=1e-12)[0]
+    exact = float(sde.sigma(s)) * (0.7 / float(sde.sigma(t)) + integral)
+    denoise = lambda x, t: clean(sde.log_snr(t)) + 0 * x  # noqa: E731
+    errors = []
+    for n in (16, 32):
+        grid = grids.LogSNR().times(sde, n, s, t)
+        found = jax.jit(lambda x, g=grid: sj.transport(jax.random.key(0), solver, sde, denoise, x, g).x)(x)
+        errors.append(abs(float(found[0]) - exact))
+    assert np.log2(errors[0] / errors[1]) > order - 0.4, errors
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_the_stages_of_a_single_step_are_at_equal_distances_in_log_snr(order):
+    sde, seen = sj.VP(), []
+
+    def denoise(x, t):
+        seen.append(float(sde.log_snr(t)))
+        return 0.3 * x
+
+    runge_kutta(jnp.array([0.7]), 0.6, 0.4, jnp.array([0.2]), order, sde=sde, denoise=denoise)
+    first, last = (float(sde.log_snr(t)) for t in (0.6, 0.4))
+    np.testing.assert_allclose(seen, first + np.arange(1, order) / order * (last - first), rtol=1e-9)

@@ -32,7 +32,10 @@ def test_grids_are_even_in_what_they_are_even_in():
         (grids.Karras(), lambda t: rho(t) ** (1 / 7)),
         (grids.Karras(power=1.0), rho),
     ):
-        np.testing.assert_allclose(np.diff(even(spacing.times(sde, 9, 0.1)), 2), 0, atol=1e-9)
+        for start in (1.0, 0.6):
+            times = spacing.times(sde, 9, 0.1, start)
+            assert (times[0], times[-1]) == (start, 0.1)
+            np.testing.assert_allclose(np.diff(even(times), 2), 0, atol=1e-9)
 
 
 def test_a_grid_with_too_few_steps_for_its_ends_is_refused():

@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import sde_jax as sj
 from sde_jax.sampling import NoCorrection
 from sde_jax.sampling.imputation import COLOURS, Imputed, Known, colourisation, inpainting
 from sde_jax.sampling.official import OfficialImputed
+from sde_jax.sampling.solver import Step
 from sde_jax.testing.moments import moments
 
 MEAN, COVARIANCE = np.array([0.3, -0.5]), np.array([[0.5, 0.3], [0.3, 0.4]])
@@ -167,6 +170,15 @@ def test_what_is_known_costs_no_evaluation():
     np.testing.assert_array_equal(draws(Imputed(PC, inpainting(Y, MASK))).evaluations, 6)
 
 
+@dataclass(frozen=True)
+class Renewed:
+    """A corrector of the user's that draws all of x anew, by its own key."""
+
+    def correct(self, key, x, time, interval, *, sde, denoise):
+        y = sde.sigma(time) * sde.noise(key, x.shape, x.dtype)
+        return Step(y, y)
+
+
 @pytest.mark.parametrize("part", ["predictor", "corrector"])
 def test_in_a_basis_noise_of_the_known_coordinate_knows_nothing_of_that_of_the_others(part):
     """In pixels known and unknown noise never meet; in a basis every pixel's noise is in every coordinate."""
@@ -174,7 +186,7 @@ def test_in_a_basis_noise_of_the_known_coordinate_knows_nothing_of_that_of_the_o
     known = colourisation(jnp.zeros((1, 1, 3)))
     solver = sj.sampling.MultistepConsistency(noise_free=False)
     if part == "corrector":
-        solver = sj.PredictorCorrector(sj.sampling.Identity(), sj.Langevin(snr=0.5), corrector_first=False)
+        solver = sj.PredictorCorrector(sj.sampling.Identity(), Renewed(), corrector_first=False)
     imputed = Imputed(solver, known)
     start = jnp.zeros((1, 1, 3))
     step = lambda key: imputed.step(key, start, 0.6, s, (), sde=sde, denoise=lambda x, t: 0 * x)[0].x  # noqa: E731

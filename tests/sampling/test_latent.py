@@ -7,7 +7,7 @@ import sde_jax as sj
 
 MEAN, COVARIANCE = np.array([0.5, -1.0]), np.array([[0.4, 0.15], [0.15, 0.2]])
 SPECTRUM, BASIS = np.linalg.eigh(COVARIANCE)
-TIGHT, START = sj.Tolerance(rtol=1e-10, atol=1e-12), 1e-3
+TIGHT, ROUGH, START = sj.Tolerance(rtol=1e-10, atol=1e-12), sj.Tolerance(1e-3, 1e-3), 1e-3
 
 
 @sj.path
@@ -125,3 +125,10 @@ def test_a_flow_starts_within_the_path(start):
     ):
         with pytest.raises(sj.InputError, match=r"start = .*: expected a time in"):
             call()
+
+
+def test_half_of_the_deviation_is_left_at_a_quarter_of_the_temperature():
+    sde, latent = sj.VP(), jnp.array([1.0, -2.0])
+    denoise = sj.exact.GaussianDenoiser(sde, MEAN, COVARIANCE)
+    decode = jax.jit(lambda x, tau: sj.decode(sde, denoise, x, temperature=tau, tolerance=ROUGH, start=START).x)
+    np.testing.assert_allclose(decode(latent, 0.25), decode(0.5 * latent, 1.0), rtol=1e-9)

@@ -6,6 +6,7 @@ Their agreement with its recorded values is in tests/test_recorded.py.
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -162,3 +163,26 @@ def test_the_official_grid_starts_a_step_at_each_of_its_times_and_ends_at_data()
 def test_settings_without_meaning_are_refused(make):
     with pytest.raises(sj.InputError, match="expected"):
         make()
+
+
+def test_the_official_ancestral_steps_are_the_formulas_of_their_papers():
+    """Ho et al. 2020, algorithm 2, with sigma^2 = beta; Song et al. 2021, appendix F, with the posterior's variance."""
+    x, x0, i = jnp.array([0.7, -1.2]), jnp.array([0.2, 0.1]), 600
+    key = jax.random.key(0)
+    z = np.asarray(jax.random.normal(key, x.shape, x.dtype))
+    chain = sj.DDPM()
+    beta, abar = chain.betas()[i], chain.alphas_cumprod()[i]
+    eps = (x - np.sqrt(abar) * x0) / np.sqrt(1 - abar)
+    t = chain.time(i)
+    step, _ = DDPMAncestral(chain).step(key, x, t, t - 1e-3, (), sde=chain, denoise=lambda x, t: x0)
+    mean = (x - beta / np.sqrt(1 - abar) * eps) / np.sqrt(1 - beta)
+    np.testing.assert_allclose(step.mean, mean, rtol=1e-6)
+    np.testing.assert_allclose(step.x - step.mean, np.sqrt(beta) * z, rtol=1e-6)
+
+    levels = sj.SMLD()
+    before, now = np.asarray(levels.sigmas(), float)[i - 1 : i + 1]
+    t = levels.time(i)
+    step, _ = SMLDAncestral(levels).step(key, x, t, t - 1e-3, (), sde=levels, denoise=lambda x, t: x0)
+    # the law of x_(i-1) given x_i and x_0
+    np.testing.assert_allclose(step.mean, (before**2 * x + (now**2 - before**2) * x0) / now**2, rtol=1e-6)
+    np.testing.assert_allclose(step.x - step.mean, before * np.sqrt(now**2 - before**2) / now * z, rtol=1e-6)

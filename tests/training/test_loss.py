@@ -8,7 +8,7 @@ import pytest
 from sde_jax.errors import InputError
 from sde_jax.likelihood import Quantization
 from sde_jax.nn import Channels, ClassLabel, Conditions, Vector
-from sde_jax.objective import Objective, OptimalTransport, Reflow
+from sde_jax.objective import Importance, Likelihood, Objective, OptimalTransport, Reflow
 from sde_jax.prediction import X0, ScaledTime
 from sde_jax.prediction.exact import GaussianDenoiser, MixtureDenoiser
 from sde_jax.sde import VP
@@ -151,6 +151,15 @@ def test_the_loss_of_a_denoiser_that_commutes_is_invariant_and_that_of_another_i
     assert abs(moved / plain - 1) > 1e-3
     least = losses["invariant"][1]
     assert least < 0.9 * min(losses["of one image"][1], losses["one Gaussian for every pixel"][1])
+
+
+def test_the_loss_of_importance_sampled_times_is_corrected_to_that_of_uniform_ones():
+    """Of F = 0 the error of epsilon is eps^2: the loss is the mean of g^2 / sigma^2, 2 (lambda_0 - lambda_1) / (1 - s)."""
+    sde, start = VP(), 1e-2
+    objective = Objective(weighting=Likelihood(), times=Importance(start))
+    found = jax.jit(BatchLoss(silent, sde, objective, Quantization(5)))(None, jax.random.key(0), BATCH)
+    exact = 2 * float(sde.log_snr(start) - sde.log_snr(1.0)) / (1 - start)
+    np.testing.assert_allclose(found, exact, rtol=4.5 * np.sqrt(2 / (16 * N)))
 
 
 def test_what_cannot_be_told_is_refused():
