@@ -279,6 +279,8 @@ def test_the_cell_of_a_draw_and_the_probes_of_its_trace_have_keys_of_their_own()
         return jnp.full(image.shape, 0.5), jnp.zeros(())
 
     settings = {"divergence": Probes(), "dequantizer": sj.Variational(fractions), "tolerance": sj.Tolerance(0.1, 0.1)}
-    sj.bits_per_dim(jax.random.key(0), sj.VP(), lambda x, t: 0.5 * x, jnp.zeros(2, int), sj.Quantization(4), **settings)
+    sde = sj.VP()
+    denoise = sj.exact.GaussianDenoiser(sde, 0.0, 0.3)
+    sj.bits_per_dim(jax.random.key(0), sde, denoise, jnp.zeros(2, int), sj.Quantization(4), **settings)
     assert len(told) == 2
     assert told[0] != told[1]

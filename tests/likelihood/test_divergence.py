@@ -176,3 +176,12 @@ def test_too_few_and_too_many_probes_are_refused():
         sj.XTrace(1)
     with pytest.raises(sj.InputError, match="expected no more probes than numbers in x; take Exact"):
         sj.XTrace(5).probes(jax.random.key(0), (2, 2))
+
+
+def test_of_two_probes_the_jackknife_of_xtrace_is_that_of_each_alone():
+    """Without both there is no basis: T_i = n w^T J w / |w|^2 of the one left, and T - (m - 1) (T_i - mean)."""
+    n, rng = 5, np.random.default_rng(4)
+    j, w = rng.normal(size=(n, n)), rng.normal(size=(2, n))
+    estimates = np.asarray(sj.XTrace(2).estimates(lambda v: v @ j.T, jnp.asarray(w)))
+    alone = n * np.einsum("ki,ij,kj->k", w, j, w)[::-1] / np.sum(w**2, 1)[::-1]
+    np.testing.assert_allclose(estimates[2:], estimates[:2].mean() - (alone - alone.mean()), rtol=1e-4)

@@ -82,3 +82,25 @@ def test_the_first_weights_are_those_of_the_prior_s_power():
     z = 3 * (-0.5 * total * np.log(2 * np.pi * 9.0) + 0.5 * np.log(2 * np.pi * 9.0 / total))
     np.testing.assert_allclose(log_weights, z, rtol=1e-6)
     np.testing.assert_allclose(np.var(particles.x), 9.0 / total, rtol=4.5 * np.sqrt(2 / 12000))
+
+
+def test_along_the_flow_a_tilt_weighs_by_how_much_it_rises_with_order_two():
+    """Of one model to the power 1 and without churn log w gains V(end) - V(start): what is left is the trapezoid's."""
+    sde = sj.VP()
+    model = sj.exact.GaussianDenoiser(sde, 0.4, 0.5)
+    system = FeynmanKac(sde, (model,), (1.0,), tilt, solver=sj.DPMSolverMultistep(order=2))
+
+    @jax.jit
+    def error(grid):
+        def begin(x):
+            return system.start(jax.random.key(0), (1,), grid)[0]._replace(x=x, seen=system.look(x, grid[0]))
+
+        def body(particle, times):
+            return system.move(jax.random.key(0), particle, *times, False)
+
+        x = jnp.array([0.9])
+        particle, gains = jax.lax.scan(body, begin(x), (grid[:-1], grid[1:]))
+        return gains.sum() - (tilt(particle.x, grid[-1]) - tilt(x, grid[0]))
+
+    coarse, fine = (abs(error(jnp.linspace(0.8, 0.2, n + 1))) for n in (16, 32))
+    assert np.log2(coarse / fine) > 1.6, (coarse, fine)

@@ -114,3 +114,13 @@ def test_a_solver_is_configured_by_name():
 def test_a_solver_that_is_none_for_sdes_is_refused(method):
     with pytest.raises(sj.InputError, match="expected a stochastic Runge-Kutta method with adaptive steps"):
         sj.ReverseSDE(solver=method)
+
+
+def test_without_churn_the_adaptive_reverse_sde_is_the_probability_flow():
+    """A Gaussian's flow keeps the number of deviations from the mean."""
+    sde, grid, x = sj.VP(), np.array([0.8, 0.3]), jnp.array([1.0, -2.0])
+    denoise = sj.exact.GaussianDenoiser(sde, 0.5, 0.2)
+    solver = sj.ReverseSDE(churn=0.0, tolerance=sj.Tolerance(1e-4, 1e-4))
+    found = jax.jit(lambda x: sj.transport(jax.random.key(0), solver, sde, denoise, x, grid).x)(x)
+    (first, last), mean = (np.sqrt(sde.alpha(grid) ** 2 * 0.2 + sde.variance(grid))), 0.5 * sde.alpha(grid)
+    np.testing.assert_allclose(found, mean[1] + (x - mean[0]) * last / first, atol=2e-3)

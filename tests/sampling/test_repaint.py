@@ -1,6 +1,7 @@
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -53,3 +54,12 @@ def test_rounds_and_jumps_that_cannot_be_made_are_refused():
         RePaint(sj.DDIM(), KNOWN, rounds=0)
     with pytest.raises(sj.InputError, match="on a grid of 12 steps: expected more steps"):
         draws(RePaint(sj.DDIM(), KNOWN, jump=12))
+
+
+def test_a_step_back_is_the_forward_process_own():
+    """With a solver that does nothing, x far from 0 comes out scaled by the one way back that is made."""
+    sde, grid, size = sj.VP(), np.array([0.9, 0.5, 0.1]), 1e6
+    nothing = inpainting(np.full(2, np.nan), np.zeros(2, bool))
+    solver = RePaint(sj.sampling.Identity(), nothing, rounds=2)
+    found = sj.transport(jax.random.key(0), solver, sde, lambda x, t: 0.0 * x, jnp.full(2, size), grid).x
+    np.testing.assert_allclose(found / size, sde.alpha(0.9) / sde.alpha(0.5), rtol=1e-3)

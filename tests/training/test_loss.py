@@ -154,7 +154,7 @@ def test_the_loss_of_a_denoiser_that_commutes_is_invariant_and_that_of_another_i
 
 
 def test_the_loss_of_importance_sampled_times_is_corrected_to_that_of_uniform_ones():
-    """Of F = 0 the error of epsilon is eps^2: the loss is the mean of g^2 / sigma^2, 2 (lambda_0 - lambda_1) / (1 - s)."""
+    """Of F = 0 the error of epsilon is eps^2: the loss is the mean of g^2 / sigma^2 over all times."""
     sde, start = VP(), 1e-2
     objective = Objective(weighting=Likelihood(), times=Importance(start))
     found = jax.jit(BatchLoss(silent, sde, objective, Quantization(5)))(None, jax.random.key(0), BATCH)
