@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-import jax
 import numpy as np
 import pytest
 
@@ -19,6 +18,7 @@ from sde_jax.checkpoints import FlaxLayout, TorchLayout, official_architecture, 
 from sde_jax.commands.workdir import Workdir, abstract_state
 from sde_jax.nn import abstract
 from sde_jax.training import Checkpoints, TrainState, data_mesh
+from tests.compilations import counted
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = [
@@ -151,15 +151,8 @@ def _heard():
 
 @pytest.fixture(scope="session")
 def compilations() -> Callable[[], int]:
-    """How many programs this process has compiled, or read from the cache, since the fixture was first asked for."""
-    count = 0
-
-    def listen(event: str, *_: object, **__: object) -> None:
-        nonlocal count
-        count += event == "/jax/core/compile/backend_compile_duration"
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    return lambda: count
+    """The function that says how many programs this process has compiled."""
+    return counted()
 
 
 @pytest.fixture(scope="session")
