@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,10 +77,7 @@ class Outcome:
     @cached_property
     def likelihood(self) -> Arrays:
         """What `likelihood` scored: bits per dimension of every example, and the loss by noise level."""
-        found = self._arrays("likelihood.npz")
-        where = self.workdir.path / "likelihood.npz"
-        checked = {name: finite_vector(f"{where}: {name}", found[name]) for name in LIKELIHOOD if found}
-        return {**found, **checked}
+        return self._arrays("likelihood.npz", vectors=LIKELIHOOD)
 
     @cached_property
     def scores(self) -> dict[str, Any]:
@@ -95,7 +91,7 @@ class Outcome:
             return self.likelihood["bits_per_dim"], np.arange(len(self.likelihood["bits_per_dim"]))
         files = [file for file in self.evaluation.files if file.part == "likelihood"]
         for file in sorted(files, key=lambda file: file.checkpoint_step, reverse=True):
-            arrays = self._arrays(file.path)
+            arrays = self._arrays(file.path, vectors=("bits_per_dim",), others=("index",))
             if arrays:
                 return arrays["bits_per_dim"], arrays["index"]
         return None, None
@@ -110,7 +106,7 @@ class Outcome:
     @cached_property
     def baseline(self) -> Arrays:
         """Bits per dimension of the baseline."""
-        return self._arrays("baseline.npz")
+        return self._arrays("baseline.npz", vectors=("bits_per_dim",))
 
     @cached_property
     def evaluation(self) -> results.Results:
@@ -123,12 +119,14 @@ class Outcome:
 
         Where `sample` was not run they are the first ones of the newest checkpoint evaluated, without a film.
         """
-        drawn = {name: self._arrays(f"samples_{name}.npz") for name in self.record.experiment.samplers}
+        drawn = {
+            name: self._arrays(f"samples_{name}.npz", others=("samples",)) for name in self.record.experiment.samplers
+        }
         if not any(drawn.values()):
             files = [file for file in self.evaluation.files if file.part == "samples"]
             newest = max((file.checkpoint_step for file in files), default=0)
             files = [file for file in files if file.checkpoint_step == newest]
-            drawn = {", ".join(_drawn_by(file)): self._arrays(file.path) for file in files}
+            drawn = {", ".join(_drawn_by(file)): self._arrays(file.path, others=("samples",)) for file in files}
         return {name: arrays for name, arrays in drawn.items() if arrays}
 
     @property
@@ -152,7 +150,7 @@ class Outcome:
         """Samples, the training images nearest to each, and their distances, of the newest checkpoint evaluated."""
         files = [file for file in self.evaluation.files if file.part == "samples"] if self.record.is_image else []
         for file in sorted(files, key=lambda file: (file.checkpoint_step, file.steps or 0), reverse=True):
-            arrays = self._arrays(file.path)
+            arrays = self._arrays(file.path, others=("samples",))
             if "neighbours" in arrays:
                 nearest = as_bytes(arrays["neighbours"], self.record)
                 samples = as_bytes(arrays["samples"][: len(nearest)], self.record)
@@ -187,9 +185,14 @@ class Outcome:
             return None
         return np.asarray(next(iter(in_order(source, POINTS)))["data"]) if len(source) else None
 
-    def _arrays(self, name: str) -> Arrays:
-        needed = {"likelihood": LIKELIHOOD, "samples": ("samples",)}.get(Path(name).stem.partition("_")[0], ())
-        return side_files.arrays(self.workdir.path / name, needed)
+    def _arrays(self, name: str, vectors: tuple[str, ...] = (), others: tuple[str, ...] = ()) -> Arrays:
+        """Return a file's arrays, {} where there is no file; `vectors` and `others` must be in it, as numbers.
+
+        Raises `InputError` naming the file; `vectors` must be finite vectors, too.
+        """
+        path = self.workdir.path / name
+        found = side_files.arrays(path, (*vectors, *others))
+        return {**found, **{key: finite_vector(f"{path}: {key}", found[key]) for key in vectors if found}}
 
 
 def _drawn_by(file: results.File) -> list[str]:

@@ -50,7 +50,8 @@ def is_number(value: Any) -> bool:
 def arrays(path: Path, names: Collection[str] = ()) -> Mapping[str, np.ndarray]:
     """Return the arrays of an .npz file of numbers and text, {} where there is no file.
 
-    Raises `InputError` where the file is damaged, one of `names` is missing, or an array holds anything else.
+    Raises `InputError` where the file is damaged, one of `names` is missing or holds no numbers, or an array holds
+    neither numbers nor text.
     """
     try:
         if not path.exists():
@@ -62,9 +63,10 @@ def arrays(path: Path, names: Collection[str] = ()) -> Mapping[str, np.ndarray]:
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, MemoryError, BadZipFile, ZlibError) as error:
         raise InputError(f"{path}: damaged ({shown(error)}); {ADVICE}") from error
     missing = [name for name in names if name not in found]
-    odd = [name for name, array in found.items() if array.dtype.kind not in "fiubU"]
+    odd = [name for name, array in found.items() if array.dtype.kind not in ("fiub" if name in names else "fiubU")]
     if missing or odd:
-        what = f"no array {missing[0]!r} in it" if missing else f"{shown(odd[0])!r} holds neither numbers nor text"
+        wanted = "numbers" if odd and odd[0] in names else "numbers or text"
+        what = f"no array {missing[0]!r} in it" if missing else f"{shown(odd[0])!r}: expected {wanted}"
         raise InputError(f"{path}: {what}; {ADVICE}")
     return found
 

@@ -2,9 +2,13 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+from sde_jax.commands.outcome import LIKELIHOOD, Outcome
+from sde_jax.commands.workdir import Workdir
 
 LONG = "9" * 400
 DAMAGED = {
@@ -39,13 +43,42 @@ def test_rows_that_are_none_are_passed_over(run, sde_jax):
     sde_jax("report", "--workdir", run).done()
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", None])
+def likelihood_of(run: Path, **changed: np.ndarray) -> None:
+    np.savez(run / "likelihood.npz", **{name: np.zeros(3) for name in LIKELIHOOD} | changed)
+
+
+@pytest.mark.parametrize("values", [np.array(["a"]), np.zeros((3, 3)), np.array([0.0, np.nan]), np.zeros(0)], ids=repr)
+@pytest.mark.parametrize("name", ["likelihood.npz", "baseline.npz"])
+def test_arrays_that_are_no_vectors_of_numbers_are_told_with_their_file(name, values, run, sde_jax):
+    likelihood_of(run)
+    if name == "likelihood.npz":
+        likelihood_of(run, bits_per_dim=values)
+    else:
+        np.savez(run / name, bits_per_dim=values)
+    (problem,) = sde_jax("report", "--workdir", run).problems
+    assert problem.startswith(f"{run / name}: ")
+    assert "bits_per_dim" in problem
+
+
+def test_bits_of_an_evaluation_alone_are_compared(run, tmp_path, sde_jax):
+    evaluated = sde_jax(
+        "evaluate",
+        "--workdir",
+        run,
+        "--parts=likelihood",
+        "--num_examples=2",
+    )
+    evaluated.done()
+    assert not (run / "likelihood.npz").exists()
+    bits, index = Outcome(Workdir(run)).bits
+    assert bits.shape == index.shape == (2,)
+    assert np.all(np.isfinite(bits))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip"])
 def test_damaged_arrays_and_pictures_are_named(content, run, sde_jax):
     path = run / "likelihood.npz"
-    if content is None:
-        np.savez(path, bits_per_dim=np.array(["a"]), log_snr=np.zeros(3), noise_level_loss=np.zeros(3))
-    else:
-        path.write_bytes(content)
+    path.write_bytes(content)
     assert sde_jax("report", "--workdir", run).problems[0].startswith(f"{path}: ")
     path.unlink()
     (run / "restored_inpaint.png").write_bytes(content or b"\x89PNG")
