@@ -9,7 +9,7 @@ import pytest
 
 import sde_jax
 import sde_jax.report
-from sde_jax.commands.start import import_seconds
+from sde_jax.commands.start import by_package, import_seconds
 
 REPOSITORY = Path(__file__).parents[1]
 COMMAND = "import sys; from sde_jax.cli import main; sys.argv = ['sde-jax', {}]; main()"
@@ -64,7 +64,15 @@ def test_a_function_is_not_hidden_by_the_module_that_bears_its_name():
 
 
 def test_a_packages_time_is_that_of_its_own_modules():
-    spent = import_seconds("sde_jax.pytree")
-    assert {"jax", "sde_jax"} <= spent.keys()
-    assert list(spent.values()) == sorted(spent.values(), reverse=True)
-    assert all(seconds >= 0 for seconds in spent.values())
+    lines = """import time: self [us] | cumulative | imported package
+import time:    200000 |     200000 |     inner.part
+import time:    300000 |     500000 |   inner
+import time:       100 |     500100 |   outer.part
+import time:      1000 |     501100 | outer
+"""
+    assert by_package(lines) == {"inner": 0.5, "outer": 0.0011}
+    assert list(by_package(lines)) == ["inner", "outer"]
+
+
+def test_the_imports_of_a_new_process_are_measured():
+    assert {"jax", "sde_jax"} <= import_seconds("sde_jax.pytree").keys()

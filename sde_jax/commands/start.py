@@ -1,4 +1,4 @@
-"""What the start of a command waits for: the seconds that Python spends on importing each package."""
+"""Start-up time: the seconds that Python spends importing each package."""
 
 import re
 import subprocess
@@ -15,8 +15,13 @@ def import_seconds(module: str) -> dict[str, float]:
     A package's time is that of all its own modules, without what they import from other packages.
     """
     command = [sys.executable, "-X", "importtime", "-c", f"import {module}"]
-    told = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stderr
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    return by_package(done.stderr)
+
+
+def by_package(lines: str) -> dict[str, float]:
+    """Return the seconds of each package, the longest first, from the lines of `python -X importtime`."""
     spent = Counter()
-    for microseconds, name in COSTS.findall(told):
+    for microseconds, name in COSTS.findall(lines):
         spent[name.partition(".")[0]] += int(microseconds)
     return {package: microseconds / 1e6 for package, microseconds in spent.most_common()}

@@ -1,7 +1,7 @@
 """The report of a run, one page that opens from a file without a server or a network, and its pictures.
 
-The names are those of `__init__.pyi`, imported when they are first asked for: drawing takes a second to import, which
-only who draws should wait for.
+The names are those of `__init__.pyi`, each imported when it is first used: importing matplotlib takes a second, for
+which only commands that draw should wait.
 """
 
 import lazy_loader
