@@ -14,7 +14,7 @@ help:  ## this list
 quickstart: .venv/.installed  ## train on digits, sample, score and report (3 minutes on 2 CPU cores)
 	$(BIN)/sde-jax run --config configs/digits_vp.py --workdir runs/quickstart
 
-test: .venv/.developed  ## the default tests (22 minutes on 2 CPU cores)
+test: .venv/.developed  ## the default tests (26 minutes on 2 CPU cores)
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow" $(ARGS)
 
 test-all: .venv/.developed  ## all tests, the slow ones too
